@@ -1,0 +1,283 @@
+package desired
+
+// APIVersion is the only configuration version this build reads.
+const APIVersion = "drover/v1"
+
+// Config is the whole of targets.yaml.
+type Config struct {
+	// APIVersion must be drover/v1.
+	APIVersion string `json:"apiVersion"`
+	// Owner is the stable name this Drover signs its rollouts with (label
+	// io.drover.owner). Empty means the environment and host name, written once
+	// to the state directory.
+	Owner string `json:"owner,omitempty"`
+	// Rancher is the server whose services are driven.
+	Rancher Rancher `json:"rancher"`
+	// Registries holds what is not default about a registry. A registry that a
+	// target names and that is not listed is asked anonymously over HTTPS.
+	Registries []Registry `json:"registries,omitempty"`
+	// LoadBalancers are the HAProxy statistics pages that gates may name.
+	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty"`
+	// Limits bounds how much may happen at once over all targets.
+	Limits Limits `json:"limits,omitempty"`
+	// Defaults is merged into every target that does not set the same key.
+	Defaults Defaults `json:"defaults,omitempty"`
+	// Targets are the services that follow an image.
+	Targets []Target `json:"targets"`
+}
+
+// Rancher says where the Rancher 1.6 API is and with which key it is asked.
+type Rancher struct {
+	// URL is the server; /v2-beta is added when missing.
+	URL string `json:"url"`
+	// Environment is the Rancher environment (project), by name or id (1a5).
+	// Empty means the only one the key can see.
+	Environment string `json:"environment,omitempty"`
+	// AccessKey is the user name of an environment API key.
+	AccessKey Secret `json:"accessKey"`
+	// SecretKey is its password.
+	SecretKey Secret `json:"secretKey"`
+	// CAFile is a PEM bundle trusted in addition to the system's.
+	CAFile string `json:"caFile,omitempty"`
+	// Timeout bounds each request.
+	Timeout Duration `json:"timeout,omitempty"`
+	// Relist is how often the services are listed again although the event
+	// stream is up: the safety net.
+	Relist Duration `json:"relist,omitempty"`
+}
+
+// Registry is a Docker registry, by the host that image names use.
+type Registry struct {
+	// Host is host[:port] as it stands in image names.
+	Host string `json:"host"`
+	// Poll is how often each followed reference is asked for.
+	Poll Duration `json:"poll,omitempty"`
+	// Username and Password are for basic authentication or the token service.
+	Username string `json:"username,omitempty"`
+	// Password goes with Username.
+	Password Secret `json:"password,omitempty"`
+	// DockerConfig is the path of a Docker config.json to take credentials from.
+	DockerConfig string `json:"dockerConfig,omitempty"`
+	// CAFile is a PEM bundle trusted in addition to the system's.
+	CAFile string `json:"caFile,omitempty"`
+	// PlainHTTP speaks http:// to this registry.
+	PlainHTTP bool `json:"plainHTTP,omitempty"`
+	// TokenHosts are other hosts that may serve this registry's tokens.
+	TokenHosts []string `json:"tokenHosts,omitempty"`
+	// RequestsPerSecond and Concurrency bound what all targets together ask.
+	RequestsPerSecond float64 `json:"requestsPerSecond,omitempty"`
+	// Concurrency is the number of requests under way at once.
+	Concurrency int `json:"concurrency,omitempty"`
+}
+
+// LoadBalancer is one HAProxy whose statistics can be read.
+type LoadBalancer struct {
+	// Name is what gates refer to.
+	Name string `json:"name"`
+	// Stats is the URL of the statistics page, without ;csv. Several instances
+	// of one load balancer are several URLs.
+	Stats URLs `json:"stats"`
+	// Auth is the page's basic authentication.
+	Auth *BasicAuth `json:"auth,omitempty"`
+	// Backends are the proxies (pxname) to look at; empty means every proxy in
+	// which a container of the service is found.
+	Backends []string `json:"backends,omitempty"`
+}
+
+// BasicAuth is a user name and a password.
+type BasicAuth struct {
+	// Username is sent as it is.
+	Username string `json:"username"`
+	// Password is where the password is found.
+	Password Secret `json:"password"`
+}
+
+// Limits bounds what happens at once.
+type Limits struct {
+	// RolloutsPerEnvironment is how many rollouts may be open at once.
+	RolloutsPerEnvironment int `json:"rolloutsPerEnvironment,omitempty"`
+	// RolloutsPerLoadBalancer is how many of them may share a load balancer.
+	RolloutsPerLoadBalancer int `json:"rolloutsPerLoadBalancer,omitempty"`
+	// RollbacksPerHour is the number of rollbacks within an hour after which no
+	// rollout starts anywhere (rollbacks go on).
+	RollbacksPerHour int `json:"rollbacksPerHour,omitempty"`
+}
+
+// Defaults is what a target inherits.
+type Defaults struct {
+	// FirstSight is the default of targets[].firstSight.
+	FirstSight FirstSight `json:"firstSight,omitempty"`
+	// Platform is the default of targets[].platform.
+	Platform string `json:"platform,omitempty"`
+	// Rollout is merged into each target's rollout, key by key.
+	Rollout Rollout `json:"rollout,omitempty"`
+	// Gates is merged into each target's gates, gate by gate and key by key.
+	Gates Gates `json:"gates,omitempty"`
+}
+
+// Target is one service that follows one image.
+type Target struct {
+	// Name is unique in the file; default: the service's name.
+	Name string `json:"name,omitempty"`
+	// Stack is the name of the Rancher stack.
+	Stack string `json:"stack"`
+	// Service is the name of the service within the stack.
+	Service string `json:"service"`
+	// Image is the tag to follow, host/repository:tag.
+	Image string `json:"image"`
+	// Containers follow further images: sidekick name to image. All change in
+	// one rollout.
+	Containers map[string]string `json:"containers,omitempty"`
+	// Platform is os/architecture[/variant] of the hosts.
+	Platform string `json:"platform,omitempty"`
+	// FirstSight says what to do with a service that runs a bare tag.
+	FirstSight FirstSight `json:"firstSight,omitempty"`
+	// Hold, when not empty, keeps the target from starting anything; the text is
+	// the reason shown to people.
+	Hold string `json:"hold,omitempty"`
+	// Pause stops every write but a rollback, also of a rollout under way.
+	Pause bool `json:"pause,omitempty"`
+	// Abort is the id of a rollout to take back; it acts on that one only.
+	Abort string `json:"abort,omitempty"`
+	// Retry is a quarantined digest to try once more.
+	Retry string `json:"retry,omitempty"`
+	// Rollout is how the service is upgraded.
+	Rollout Rollout `json:"rollout,omitempty"`
+	// Gates is how the new version is judged.
+	Gates Gates `json:"gates,omitempty"`
+}
+
+// FirstSight is what to do when a service runs a bare tag and nothing is known.
+type FirstSight string
+
+const (
+	// Adopt remembers the tag's digest without touching the service; the next
+	// digest is deployed.
+	Adopt FirstSight = "adopt"
+	// Deploy rolls the tag's digest out at once, pinning it.
+	Deploy FirstSight = "deploy"
+)
+
+// Finish says who finishes an upgrade whose gates passed.
+type Finish string
+
+const (
+	// FinishAuto finishes when the bake is over.
+	FinishAuto Finish = "auto"
+	// FinishManual waits for a person's approval after the bake.
+	FinishManual Finish = "manual"
+)
+
+// OnTimeout says what happens when a wait for a person or for evidence is over.
+type OnTimeout string
+
+const (
+	// TimeoutRollback takes the version back.
+	TimeoutRollback OnTimeout = "rollback"
+	// TimeoutHold leaves the service in upgraded and calls for a person.
+	TimeoutHold OnTimeout = "hold"
+)
+
+// Rollout is the policy of an upgrade.
+type Rollout struct {
+	// BatchSize is how many containers are replaced at once.
+	BatchSize int `json:"batchSize,omitempty"`
+	// Interval is Rancher's pause between batches: pacing, not a gate. At most
+	// 30s, because a rollback uses it too.
+	Interval Duration `json:"interval,omitempty"`
+	// StartFirst starts the new container before the old one is stopped.
+	StartFirst *bool `json:"startFirst,omitempty"`
+	// Settle is how long a new digest must stay the same before it is taken.
+	Settle *Duration `json:"settle,omitempty"`
+	// Look is the time between two looks at a rollout under way.
+	Look Duration `json:"look,omitempty"`
+	// Bake is how long every gate must hold, without a gap, in upgraded.
+	Bake Duration `json:"bake,omitempty"`
+	// Probation is how long the gates keep watching after the finish.
+	Probation *Duration `json:"probation,omitempty"`
+	// ProgressDeadline is when a rollout that has not been finished is taken
+	// back, counted from its start.
+	ProgressDeadline Duration `json:"progressDeadline,omitempty"`
+	// NoDataLimit is how long gates may be blind before a person is told.
+	NoDataLimit Duration `json:"noDataLimit,omitempty"`
+	// RollbackDeadline is how long a rollback may take, predicted before the
+	// start and watched afterwards.
+	RollbackDeadline Duration `json:"rollbackDeadline,omitempty"`
+	// Backoff is the pause after a rollback before the target's next rollout;
+	// it doubles.
+	Backoff *Duration `json:"backoff,omitempty"`
+	// RollbacksPerDay is how many rollbacks a target may have in 24 hours before
+	// it is held.
+	RollbacksPerDay int `json:"rollbacksPerDay,omitempty"`
+	// Finish is auto or manual.
+	Finish Finish `json:"finish,omitempty"`
+	// ApprovalTimeout bounds the wait for a person with finish: manual.
+	ApprovalTimeout Duration `json:"approvalTimeout,omitempty"`
+	// OnApprovalTimeout is rollback or hold.
+	OnApprovalTimeout OnTimeout `json:"onApprovalTimeout,omitempty"`
+	// OnDeadline is rollback or hold: what the progress deadline does when no
+	// gate has failed.
+	OnDeadline OnTimeout `json:"onDeadline,omitempty"`
+}
+
+// Gates judge a new version. A gate that is absent does not take part.
+type Gates struct {
+	// Health is Rancher's container health; always on.
+	Health *HealthGate `json:"health,omitempty"`
+	// LoadBalancer compares the servers' own error counters.
+	LoadBalancer *LoadBalancerGate `json:"loadBalancer,omitempty"`
+	// HTTP asks each container at its own address.
+	HTTP *HTTPGate `json:"http,omitempty"`
+	// Logs fails when a new container logs a pattern.
+	Logs *LogsGate `json:"logs,omitempty"`
+}
+
+// HealthGate is about Rancher's view of each container.
+type HealthGate struct {
+	// MinHealthyTime is how long a new container must have been healthy.
+	MinHealthyTime Duration `json:"minHealthyTime,omitempty"`
+	// Deadline is how long a new container may take to become healthy.
+	Deadline Duration `json:"deadline,omitempty"`
+	// MaxRestarts is how many restarts and replacements of new containers a
+	// rollout may have.
+	MaxRestarts *int `json:"maxRestarts,omitempty"`
+}
+
+// LoadBalancerGate is about what users get, as the load balancer counts it.
+type LoadBalancerGate struct {
+	// Name is an entry of loadBalancers.
+	Name string `json:"name"`
+	// MaxErrorRate is the share of failed requests a version may have.
+	MaxErrorRate *Percent `json:"maxErrorRate,omitempty"`
+	// MinRequests is the minimum evidence; default from MaxErrorRate (59 for
+	// 5%, 299 for 1%).
+	MinRequests int `json:"minRequests,omitempty"`
+	// ProbesCount says whether HTTP probes may fill the minimum evidence.
+	ProbesCount *bool `json:"probesCount,omitempty"`
+}
+
+// HTTPGate is a probe of each new container at its own address.
+type HTTPGate struct {
+	// Port is the container's port.
+	Port int `json:"port"`
+	// Path is asked for with GET.
+	Path string `json:"path,omitempty"`
+	// Every is the time between two probes of a container.
+	Every Duration `json:"every,omitempty"`
+	// Timeout bounds one probe.
+	Timeout Duration `json:"timeout,omitempty"`
+	// Statuses are the accepted answers; default 200 to 399.
+	Statuses []int `json:"statuses,omitempty"`
+	// FailureThreshold is how many failed probes in a row of one container fail
+	// the version.
+	FailureThreshold int `json:"failureThreshold,omitempty"`
+	// Headers are sent with the probe.
+	Headers map[string]string `json:"headers,omitempty"`
+}
+
+// LogsGate is about what new containers write.
+type LogsGate struct {
+	// Fail are RE2 patterns; one line of a new container that matches fails the
+	// version.
+	Fail []string `json:"fail,omitempty"`
+}
