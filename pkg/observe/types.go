@@ -223,6 +223,8 @@ type Hosts struct {
 	Problem *Problem `json:"problem,omitempty"`
 	Active  int      `json:"active"`
 	Total   int      `json:"total"`
+	// Down are the ids of hosts that cannot run containers now.
+	Down []string `json:"down,omitempty"`
 }
 
 // LoadBalancer is what the statistics page counted since the last look.
@@ -234,6 +236,8 @@ type LoadBalancer struct {
 	// Partial says that not every instance answered: failures count, passes do
 	// not.
 	Partial bool `json:"partial,omitempty"`
+	// Missing says of each instance that did not answer why it did not.
+	Missing []Problem `json:"missing,omitempty"`
 	// First says that there was no earlier look to count from.
 	First bool `json:"first,omitempty"`
 	// Version is the HAProxy column layout that was recognised, for display.
@@ -273,6 +277,9 @@ type Server struct {
 	// Delta is what happened since the last look, Total since the epoch began.
 	Delta Counts `json:"delta"`
 	Total Counts `json:"total"`
+	// Uncounted says that the proxy counts no HTTP responses (mode tcp): Delta and
+	// Total then hold retries only.
+	Uncounted bool `json:"uncounted,omitempty"`
 	// CheckFailures is Δchkfail + Δchkdown.
 	CheckFailures int64 `json:"checkFailures,omitempty"`
 	// Latency is rtime in ms, averaged by HAProxy over an unknown window; -1 when
@@ -331,6 +338,8 @@ type LogMatch struct {
 
 // Fleet is what the rest of this Drover is doing, for budgets.
 type Fleet struct {
+	// Self is this Drover's stable name, the one it signs its rollouts with.
+	Self string `json:"self"`
 	// Open is how many rollouts are open in the environment, this one apart.
 	Open int `json:"open"`
 	// OpenOnLoadBalancer is how many of them share this target's load balancer.
