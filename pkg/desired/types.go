@@ -6,11 +6,11 @@ const APIVersion = "drover/v1"
 // Config is the whole of targets.yaml.
 type Config struct {
 	// APIVersion must be drover/v1.
-	APIVersion string `json:"apiVersion"`
+	APIVersion string `json:"apiVersion" is:"apiVersion"`
 	// Owner is the stable name this Drover signs its rollouts with (label
-	// io.drover.owner). Empty means the environment and host name, written once
-	// to the state directory.
-	Owner string `json:"owner,omitempty"`
+	// io.drover.owner). Where it is left out, the environment and host name are
+	// written once to the state directory.
+	Owner string `json:"owner,omitempty" is:"label"`
 	// Rancher is the server whose services are driven.
 	Rancher Rancher `json:"rancher"`
 	// Registries holds what is not default about a registry. A registry that a
@@ -19,17 +19,19 @@ type Config struct {
 	// LoadBalancers are the HAProxy statistics pages that gates may name.
 	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty"`
 	// Limits bounds how much may happen at once over all targets.
-	Limits Limits `json:"limits,omitempty"`
+	Limits Limits `json:"limits,omitzero"`
 	// Defaults is merged into every target that does not set the same key.
-	Defaults Defaults `json:"defaults,omitempty"`
+	Defaults Defaults `json:"defaults,omitzero"`
 	// Targets are the services that follow an image.
 	Targets []Target `json:"targets"`
+
+	warnings Errors
 }
 
 // Rancher says where the Rancher 1.6 API is and with which key it is asked.
 type Rancher struct {
 	// URL is the server; /v2-beta is added when missing.
-	URL string `json:"url"`
+	URL string `json:"url" is:"apiURL"`
 	// Environment is the Rancher environment (project), by name or id (1a5).
 	// Empty means the only one the key can see.
 	Environment string `json:"environment,omitempty"`
@@ -40,22 +42,22 @@ type Rancher struct {
 	// CAFile is a PEM bundle trusted in addition to the system's.
 	CAFile string `json:"caFile,omitempty"`
 	// Timeout bounds each request.
-	Timeout Duration `json:"timeout,omitempty"`
+	Timeout Duration `json:"timeout,omitzero" range:"100ms,5m"`
 	// Relist is how often the services are listed again although the event
 	// stream is up: the safety net.
-	Relist Duration `json:"relist,omitempty"`
+	Relist Duration `json:"relist,omitzero" range:"1s,24h"`
 }
 
 // Registry is a Docker registry, by the host that image names use.
 type Registry struct {
 	// Host is host[:port] as it stands in image names.
-	Host string `json:"host"`
+	Host string `json:"host" is:"host"`
 	// Poll is how often each followed reference is asked for.
-	Poll Duration `json:"poll,omitempty"`
-	// Username and Password are for basic authentication or the token service.
+	Poll Duration `json:"poll,omitzero" range:"100ms,24h"`
+	// Username is for basic authentication or the token service.
 	Username string `json:"username,omitempty"`
-	// Password goes with Username.
-	Password Secret `json:"password,omitempty"`
+	// Password goes with the user name.
+	Password Secret `json:"password,omitzero"`
 	// DockerConfig is the path of a Docker config.json to take credentials from.
 	DockerConfig string `json:"dockerConfig,omitempty"`
 	// CAFile is a PEM bundle trusted in addition to the system's.
@@ -63,24 +65,23 @@ type Registry struct {
 	// PlainHTTP speaks http:// to this registry.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`
 	// TokenHosts are other hosts that may serve this registry's tokens.
-	TokenHosts []string `json:"tokenHosts,omitempty"`
-	// RequestsPerSecond and Concurrency bound what all targets together ask.
-	RequestsPerSecond float64 `json:"requestsPerSecond,omitempty"`
+	TokenHosts []string `json:"tokenHosts,omitempty" is:"host"`
+	// RequestsPerSecond bounds what all targets together ask of it.
+	RequestsPerSecond float64 `json:"requestsPerSecond,omitempty" range:"0.1,10000"`
 	// Concurrency is the number of requests under way at once.
-	Concurrency int `json:"concurrency,omitempty"`
+	Concurrency int `json:"concurrency,omitempty" range:"1,1000"`
 }
 
 // LoadBalancer is one HAProxy whose statistics can be read.
 type LoadBalancer struct {
 	// Name is what gates refer to.
-	Name string `json:"name"`
-	// Stats is the URL of the statistics page, without ;csv. Several instances
-	// of one load balancer are several URLs.
-	Stats URLs `json:"stats"`
+	Name string `json:"name" is:"label"`
+	// Stats is the URL of the statistics page, without ;csv. Several instances of
+	// one load balancer are several URLs.
+	Stats URLs `json:"stats" is:"url"`
 	// Auth is the page's basic authentication.
 	Auth *BasicAuth `json:"auth,omitempty"`
-	// Backends are the proxies (pxname) to look at; empty means every proxy in
-	// which a container of the service is found.
+	// Backends are the proxies (pxname) to look at.
 	Backends []string `json:"backends,omitempty"`
 }
 
@@ -95,12 +96,12 @@ type BasicAuth struct {
 // Limits bounds what happens at once.
 type Limits struct {
 	// RolloutsPerEnvironment is how many rollouts may be open at once.
-	RolloutsPerEnvironment int `json:"rolloutsPerEnvironment,omitempty"`
+	RolloutsPerEnvironment int `json:"rolloutsPerEnvironment,omitempty" range:"1,1000"`
 	// RolloutsPerLoadBalancer is how many of them may share a load balancer.
-	RolloutsPerLoadBalancer int `json:"rolloutsPerLoadBalancer,omitempty"`
+	RolloutsPerLoadBalancer int `json:"rolloutsPerLoadBalancer,omitempty" range:"1,1000"`
 	// RollbacksPerHour is the number of rollbacks within an hour after which no
 	// rollout starts anywhere (rollbacks go on).
-	RollbacksPerHour int `json:"rollbacksPerHour,omitempty"`
+	RollbacksPerHour int `json:"rollbacksPerHour,omitempty" range:"1,1000"`
 }
 
 // Defaults is what a target inherits.
@@ -108,43 +109,43 @@ type Defaults struct {
 	// FirstSight is the default of targets[].firstSight.
 	FirstSight FirstSight `json:"firstSight,omitempty"`
 	// Platform is the default of targets[].platform.
-	Platform string `json:"platform,omitempty"`
+	Platform string `json:"platform,omitempty" is:"platform"`
 	// Rollout is merged into each target's rollout, key by key.
-	Rollout Rollout `json:"rollout,omitempty"`
+	Rollout Rollout `json:"rollout,omitzero"`
 	// Gates is merged into each target's gates, gate by gate and key by key.
-	Gates Gates `json:"gates,omitempty"`
+	Gates Gates `json:"gates,omitzero"`
 }
 
 // Target is one service that follows one image.
 type Target struct {
-	// Name is unique in the file; default: the service's name.
-	Name string `json:"name,omitempty"`
+	// Name is what people and commands call the target, unique in the file.
+	Name string `json:"name,omitempty" is:"label"`
 	// Stack is the name of the Rancher stack.
-	Stack string `json:"stack"`
+	Stack string `json:"stack" is:"name"`
 	// Service is the name of the service within the stack.
-	Service string `json:"service"`
+	Service string `json:"service" is:"name"`
 	// Image is the tag to follow, host/repository:tag.
-	Image string `json:"image"`
-	// Containers follow further images: sidekick name to image. All change in
-	// one rollout.
-	Containers map[string]string `json:"containers,omitempty"`
-	// Platform is os/architecture[/variant] of the hosts.
-	Platform string `json:"platform,omitempty"`
+	Image string `json:"image" is:"image"`
+	// Containers is further images to follow: sidekick name to image. All change
+	// in one rollout.
+	Containers map[string]string `json:"containers,omitempty" keys:"name" is:"image"`
+	// Platform is the hosts' os/architecture[/variant].
+	Platform string `json:"platform,omitempty" is:"platform"`
 	// FirstSight says what to do with a service that runs a bare tag.
 	FirstSight FirstSight `json:"firstSight,omitempty"`
-	// Hold, when not empty, keeps the target from starting anything; the text is
-	// the reason shown to people.
+	// Hold keeps the target from starting anything; the text is the reason shown
+	// to people.
 	Hold string `json:"hold,omitempty"`
 	// Pause stops every write but a rollback, also of a rollout under way.
 	Pause bool `json:"pause,omitempty"`
 	// Abort is the id of a rollout to take back; it acts on that one only.
-	Abort string `json:"abort,omitempty"`
+	Abort string `json:"abort,omitempty" is:"label"`
 	// Retry is a quarantined digest to try once more.
-	Retry string `json:"retry,omitempty"`
+	Retry string `json:"retry,omitempty" is:"digest"`
 	// Rollout is how the service is upgraded.
-	Rollout Rollout `json:"rollout,omitempty"`
+	Rollout Rollout `json:"rollout,omitzero"`
 	// Gates is how the new version is judged.
-	Gates Gates `json:"gates,omitempty"`
+	Gates Gates `json:"gates,omitzero"`
 }
 
 // FirstSight is what to do when a service runs a bare tag and nothing is known.
@@ -181,42 +182,42 @@ const (
 // Rollout is the policy of an upgrade.
 type Rollout struct {
 	// BatchSize is how many containers are replaced at once.
-	BatchSize int `json:"batchSize,omitempty"`
+	BatchSize int `json:"batchSize,omitempty" range:"1,1000"`
 	// Interval is Rancher's pause between batches: pacing, not a gate. At most
-	// 30s, because a rollback uses it too.
-	Interval Duration `json:"interval,omitempty"`
+	// 30s, because a rollback uses it too; at least 100ms, Rancher's own bound.
+	Interval Duration `json:"interval,omitzero" range:"100ms,30s"`
 	// StartFirst starts the new container before the old one is stopped.
 	StartFirst *bool `json:"startFirst,omitempty"`
 	// Settle is how long a new digest must stay the same before it is taken.
-	Settle *Duration `json:"settle,omitempty"`
+	Settle *Duration `json:"settle,omitempty" range:"0s,1h"`
 	// Look is the time between two looks at a rollout under way.
-	Look Duration `json:"look,omitempty"`
+	Look Duration `json:"look,omitzero" range:"100ms,30s"`
 	// Bake is how long every gate must hold, without a gap, in upgraded.
-	Bake Duration `json:"bake,omitempty"`
+	Bake Duration `json:"bake,omitzero" range:"1s,24h"`
 	// Probation is how long the gates keep watching after the finish.
-	Probation *Duration `json:"probation,omitempty"`
+	Probation *Duration `json:"probation,omitempty" range:"0s,168h"`
 	// ProgressDeadline is when a rollout that has not been finished is taken
 	// back, counted from its start.
-	ProgressDeadline Duration `json:"progressDeadline,omitempty"`
+	ProgressDeadline Duration `json:"progressDeadline,omitzero" range:"2s,168h"`
 	// NoDataLimit is how long gates may be blind before a person is told.
-	NoDataLimit Duration `json:"noDataLimit,omitempty"`
+	NoDataLimit Duration `json:"noDataLimit,omitzero" range:"1s,24h"`
 	// RollbackDeadline is how long a rollback may take, predicted before the
 	// start and watched afterwards.
-	RollbackDeadline Duration `json:"rollbackDeadline,omitempty"`
+	RollbackDeadline Duration `json:"rollbackDeadline,omitzero" range:"1s,24h"`
 	// Backoff is the pause after a rollback before the target's next rollout;
 	// it doubles.
-	Backoff *Duration `json:"backoff,omitempty"`
+	Backoff *Duration `json:"backoff,omitempty" range:"0s,168h"`
 	// RollbacksPerDay is how many rollbacks a target may have in 24 hours before
 	// it is held.
-	RollbacksPerDay int `json:"rollbacksPerDay,omitempty"`
-	// Finish is auto or manual.
+	RollbacksPerDay int `json:"rollbacksPerDay,omitempty" range:"1,100"`
+	// Finish says who finishes the upgrade: auto when the bake is over, manual
+	// when a person has approved it after the bake.
 	Finish Finish `json:"finish,omitempty"`
 	// ApprovalTimeout bounds the wait for a person with finish: manual.
-	ApprovalTimeout Duration `json:"approvalTimeout,omitempty"`
-	// OnApprovalTimeout is rollback or hold.
+	ApprovalTimeout Duration `json:"approvalTimeout,omitzero" range:"1s,168h"`
+	// OnApprovalTimeout is what happens when nobody approved in time.
 	OnApprovalTimeout OnTimeout `json:"onApprovalTimeout,omitempty"`
-	// OnDeadline is rollback or hold: what the progress deadline does when no
-	// gate has failed.
+	// OnDeadline is what happens at the progress deadline when no gate has failed.
 	OnDeadline OnTimeout `json:"onDeadline,omitempty"`
 }
 
@@ -235,49 +236,49 @@ type Gates struct {
 // HealthGate is about Rancher's view of each container.
 type HealthGate struct {
 	// MinHealthyTime is how long a new container must have been healthy.
-	MinHealthyTime Duration `json:"minHealthyTime,omitempty"`
+	MinHealthyTime Duration `json:"minHealthyTime,omitzero" range:"100ms,1h"`
 	// Deadline is how long a new container may take to become healthy.
-	Deadline Duration `json:"deadline,omitempty"`
+	Deadline Duration `json:"deadline,omitzero" range:"1s,24h"`
 	// MaxRestarts is how many restarts and replacements of new containers a
 	// rollout may have.
-	MaxRestarts *int `json:"maxRestarts,omitempty"`
+	MaxRestarts *int `json:"maxRestarts,omitempty" range:"0,1000"`
 }
 
 // LoadBalancerGate is about what users get, as the load balancer counts it.
 type LoadBalancerGate struct {
-	// Name is an entry of loadBalancers.
-	Name string `json:"name"`
+	// Name is an entry of loadBalancers. It may come from defaults.
+	Name string `json:"name,omitempty" is:"label"`
 	// MaxErrorRate is the share of failed requests a version may have.
 	MaxErrorRate *Percent `json:"maxErrorRate,omitempty"`
-	// MinRequests is the minimum evidence; default from MaxErrorRate (59 for
-	// 5%, 299 for 1%).
-	MinRequests int `json:"minRequests,omitempty"`
+	// MinRequests is the minimum evidence: the number of requests of the new
+	// version without which the gate cannot pass.
+	MinRequests int `json:"minRequests,omitempty" range:"1,1000000"`
 	// ProbesCount says whether HTTP probes may fill the minimum evidence.
 	ProbesCount *bool `json:"probesCount,omitempty"`
 }
 
 // HTTPGate is a probe of each new container at its own address.
 type HTTPGate struct {
-	// Port is the container's port.
-	Port int `json:"port"`
+	// Port is the container's port. It may come from defaults.
+	Port int `json:"port,omitempty" range:"1,65535"`
 	// Path is asked for with GET.
-	Path string `json:"path,omitempty"`
+	Path string `json:"path,omitempty" is:"path"`
 	// Every is the time between two probes of a container.
-	Every Duration `json:"every,omitempty"`
+	Every Duration `json:"every,omitzero" range:"100ms,5m"`
 	// Timeout bounds one probe.
-	Timeout Duration `json:"timeout,omitempty"`
-	// Statuses are the accepted answers; default 200 to 399.
-	Statuses []int `json:"statuses,omitempty"`
+	Timeout Duration `json:"timeout,omitzero" range:"10ms,1m"`
+	// Statuses are the accepted answers; none means 200 to 399.
+	Statuses []int `json:"statuses,omitempty" range:"100,599"`
 	// FailureThreshold is how many failed probes in a row of one container fail
 	// the version.
-	FailureThreshold int `json:"failureThreshold,omitempty"`
-	// Headers are sent with the probe.
-	Headers map[string]string `json:"headers,omitempty"`
+	FailureThreshold int `json:"failureThreshold,omitempty" range:"1,100"`
+	// Headers are sent with the probe. They are no place for a secret.
+	Headers map[string]string `json:"headers,omitempty" keys:"header"`
 }
 
 // LogsGate is about what new containers write.
 type LogsGate struct {
 	// Fail are RE2 patterns; one line of a new container that matches fails the
 	// version.
-	Fail []string `json:"fail,omitempty"`
+	Fail []string `json:"fail,omitempty" is:"pattern"`
 }

@@ -3,6 +3,7 @@ package desired
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,18 @@ type Duration struct {
 // Seconds makes a Duration, for tests and defaults.
 func Seconds(n float64) Duration {
 	return Duration{time.Duration(n * float64(time.Second))}
+}
+
+// String is the span as people write it: 10m, not 10m0s.
+func (d Duration) String() string {
+	s := d.Duration.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // MarshalJSON writes the span as a string.
@@ -51,25 +64,33 @@ func (p Percent) MarshalJSON() ([]byte, error) {
 
 // String is the share as people write it: 1%, 0.5%.
 func (p Percent) String() string {
-	return strconv.FormatFloat(float64(p)*100, 'f', -1, 32) + "%"
+	// Rounded, because 0.07*100 is 7.000000000000001.
+	return strconv.FormatFloat(math.Round(float64(p)*1e12)/1e10, 'f', -1, 64) + "%"
 }
 
-// UnmarshalJSON reads 1%, "0.01" or 0.01.
+// UnmarshalJSON reads "1%", "0.01" or 0.01.
 func (p *Percent) UnmarshalJSON(b []byte) error {
-	s := strings.Trim(string(b), `"`)
+	v, err := parsePercent(strings.Trim(string(b), `"`))
+	if err != nil {
+		return err
+	}
+	*p = v
+	return nil
+}
+
+func parsePercent(s string) (Percent, error) {
 	number, isPercent := strings.CutSuffix(strings.TrimSpace(s), "%")
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 	if err != nil {
-		return fmt.Errorf("%q is not a share: write it as in 1%% or 0.01", s)
+		return 0, fmt.Errorf("%q is not a share: write it as in 1%% or 0.01", s)
 	}
 	if isPercent {
 		v /= 100
 	}
-	if !(v >= 0 && v <= 1) {
-		return fmt.Errorf("%q is not a share between 0%% and 100%%", s)
+	if !(v >= 0 && v <= 1) { // Not-a-number fails both.
+		return 0, fmt.Errorf("%q is not a share between 0%% and 100%%", s)
 	}
-	*p = Percent(v)
-	return nil
+	return Percent(v), nil
 }
 
 // URLs is one URL or a list of them.
@@ -88,27 +109,4 @@ func (u *URLs) UnmarshalJSON(b []byte) error {
 	}
 	*u = many
 	return nil
-}
-
-// Secret says where a secret is found; it never holds the secret itself.
-type Secret struct {
-	// Env is the name of an environment variable.
-	Env string `json:"env,omitempty"`
-	// File is a path; one trailing newline is trimmed, and the file is read again
-	// when it changes.
-	File string `json:"file,omitempty"`
-}
-
-// IsZero says that no place is named.
-func (s Secret) IsZero() bool { return s.Env == "" && s.File == "" }
-
-// String names the place, never the secret.
-func (s Secret) String() string {
-	switch {
-	case s.Env != "":
-		return "env:" + s.Env
-	case s.File != "":
-		return "file:" + s.File
-	}
-	return "none"
 }

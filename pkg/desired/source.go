@@ -1,0 +1,133 @@
+package desired
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// Source holds the last valid content of a targets.yaml. A file that has become
+// wrong, empty or unreadable changes nothing: "no targets" is never concluded
+// from a file that could not be read (rollout-safety C22, C23).
+type Source struct {
+	path string
+
+	mu      sync.Mutex
+	current *Config
+	// handled is what was read last and told to somebody, as content or failure;
+	// pending is what a poll has read once.
+	handled, pending reading
+}
+
+// reading is the outcome of reading the file: its content or why there is none.
+type reading struct {
+	data    []byte
+	failure string
+}
+
+func (r reading) equal(other reading) bool {
+	return r.failure == other.failure && bytes.Equal(r.data, other.data)
+}
+
+// NewSource reads the file for the first time; it must be valid.
+func NewSource(path string) (*Source, error) {
+	s := &Source{path: path}
+	if _, err := s.Reload(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Current is the last valid configuration. It is shared and must not be changed.
+func (s *Source) Current() *Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// Reload reads the file now, as on SIGHUP. It says whether Current is another
+// configuration than before; with an error it is the one before.
+func (s *Source) Reload() (changed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.take(s.read())
+}
+
+// Run polls the file until ctx is done, and calls changed with each new valid
+// configuration and failed once for each distinct way in which the file is
+// wrong. It compares contents, not times or inodes, so a file written in place,
+// renamed into place or reached through a swapped symbolic link are all the
+// same to it. A content must be read twice before it is taken, because a writer
+// may be in the middle of the file. The callbacks run one after another, in the
+// goroutine of Run; what Reload has answered they are not told again.
+func (s *Source) Run(ctx context.Context, every time.Duration, changed func(*Config), failed func(error)) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		switch config, err := s.poll(); {
+		case err != nil:
+			failed(err)
+		case config != nil:
+			changed(config)
+		}
+	}
+}
+
+// poll answers nothing while there is nothing new to tell.
+func (s *Source) poll() (*Config, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.read()
+	settled := seen.equal(s.pending)
+	s.pending = seen
+	if seen.equal(s.handled) || !settled {
+		return nil, nil
+	}
+	changed, err := s.take(seen)
+	if !changed {
+		return nil, err
+	}
+	return s.current, nil
+}
+
+// read never fails; a failure is a reading too.
+func (s *Source) read() reading {
+	data, err := readRegular(s.path, maxFileSize)
+	if err != nil {
+		return reading{failure: fmt.Sprintf("cannot be read: %v", err)}
+	}
+	return reading{data: data}
+}
+
+// take makes a reading the current configuration if it is valid. The caller
+// holds the lock.
+func (s *Source) take(r reading) (changed bool, err error) {
+	s.handled = r
+	name := filepath.Base(s.path)
+	if r.failure != "" {
+		return false, Errors{{File: name, Message: r.failure}}
+	}
+	config, err := Parse(name, r.data)
+	if err != nil {
+		return false, err
+	}
+	changed = s.current == nil || !sameSettings(*s.current, *config)
+	s.current = config
+	return changed, nil
+}
+
+// sameSettings says that two configurations differ at most in comments and
+// layout, which show in the lines of the warnings.
+func sameSettings(a, b Config) bool {
+	a.warnings, b.warnings = nil, nil
+	return reflect.DeepEqual(a, b)
+}

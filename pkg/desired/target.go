@@ -1,0 +1,60 @@
+package desired
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+)
+
+// Key is stack/service, which is unique in the file and in a Rancher environment.
+func (t Target) Key() string { return t.Stack + "/" + t.Service }
+
+// PolicyHash is a short hash of how the target is rolled out and judged. A
+// rollout carries it in a label, so that one begun under an earlier policy is
+// recognised. It changes when a later version of Drover knows more keys.
+func (t Target) PolicyHash() string {
+	policy, err := json.Marshal(struct {
+		Rollout Rollout `json:"rollout"`
+		Gates   Gates   `json:"gates"`
+	}{t.Rollout, t.Gates})
+	if err != nil {
+		panic("desired: a policy is plain data: " + err.Error())
+	}
+	sum := sha256.Sum256(policy)
+	return hex.EncodeToString(sum[:6])
+}
+
+// Target finds a target by its name or by stack/service.
+func (c *Config) Target(name string) (Target, bool) {
+	for _, t := range c.Targets {
+		if strings.EqualFold(t.Name, name) || strings.EqualFold(t.Key(), name) {
+			return t, true
+		}
+	}
+	return Target{}, false
+}
+
+// LoadBalancer finds a load balancer by name.
+func (c *Config) LoadBalancer(name string) (LoadBalancer, bool) {
+	for _, lb := range c.LoadBalancers {
+		if lb.Name == name {
+			return lb, true
+		}
+	}
+	return LoadBalancer{}, false
+}
+
+// Registry is how the registry of a host is asked: as listed, or anonymously
+// over HTTPS with the defaults.
+func (c *Config) Registry(host string) Registry {
+	for _, r := range c.Registries {
+		if strings.EqualFold(r.Host, host) {
+			return r
+		}
+	}
+	return builtinRegistry(host)
+}
+
+// Warnings are what works but is hardly meant, by line.
+func (c *Config) Warnings() Errors { return c.warnings }
