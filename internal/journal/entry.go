@@ -89,10 +89,10 @@ var (
 
 // checkEntry refuses what a caller may not write.
 func checkEntry(e Entry) error {
-	switch {
-	case e.Type == "":
+	switch e.Type {
+	case "":
 		return errNoType
-	case e.Type == markerType:
+	case markerType:
 		return errReserved
 	}
 	return nil

@@ -103,7 +103,7 @@ func (f *faultyFile) Read(b []byte) (int, error) {
 
 func (f *faultyFile) Write(b []byte) (int, error) {
 	if err := f.disk.step(); err != nil {
-		if err == errDead {
+		if errors.Is(err, errDead) {
 			return 0, err
 		}
 		n, _ := f.file.Write(b[:len(b)/2])

@@ -68,7 +68,7 @@ func scan(r io.Reader, fn func(line) error) (extent, error) {
 	for {
 		var err error
 		buf, err = readLine(in, buf[:0])
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			x.torn = int64(len(buf))
 			return x, nil
 		}
@@ -113,7 +113,7 @@ func readLine(in *bufio.Reader, buf []byte) ([]byte, error) {
 			return nil, errTooLong
 		}
 		buf = append(buf, part...)
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return buf, err
 		}
 	}
