@@ -1,0 +1,33 @@
+# syntax=docker/dockerfile:1
+
+# The binary is built for the platform it will run on, by the Go of go.mod.
+FROM golang:1.26.8 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download && go mod verify
+COPY cmd cmd
+COPY internal internal
+COPY pkg pkg
+COPY config config
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/drover ./cmd/controller
+# A new volume takes owner and mode from the image: the journal is Drover's only.
+RUN install -d -m 0700 /out/state
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /zoneinfo.zip
+COPY --from=build /out/drover /drover
+COPY --from=build --chown=65532:65532 /out/state /var/lib/drover
+COPY config/targets.yaml /etc/drover/targets.yaml
+USER 65532:65532
+ENV ZONEINFO=/zoneinfo.zip \
+    DROVER_CONFIG=/etc/drover/targets.yaml \
+    DROVER_STATE_DIR=/var/lib/drover
+# The journal. Nothing else is written, so the root filesystem may be read-only.
+VOLUME /var/lib/drover
+# Asks the daemon over its socket whether it still looks and can still write.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["/drover", "healthcheck"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/drover"]
+CMD ["run"]

@@ -1,0 +1,50 @@
+# Everything a contributor runs. `make` alone prints this list.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE   ?= drover:$(VERSION)
+GO      ?= go
+TOOL     = $(GO) tool -modfile=tools/go.mod
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-fast lint fmt generate bench fuzz test-image hooks clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the static binary, bin/drover
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/drover ./cmd/controller
+	@ls -l bin/drover | awk '{printf "bin/drover: %.1f MiB\n", $$5 / 1048576}'
+
+test: ## everything CI runs: peers, vet, all tests with the race detector
+	test/peers/install
+	$(GO) vet ./...
+	$(GO) test -race -timeout 14m -json ./... | $(GO) run ./test/report
+
+test-fast: ## the tests that take no peers and little time
+	$(GO) test -short ./...
+
+lint: ## golangci-lint, pinned in tools/go.mod
+	$(TOOL) golangci-lint run ./...
+
+fmt: ## gofumpt and goimports
+	$(TOOL) golangci-lint fmt ./...
+
+generate: ## what is generated from the types: the reference of targets.yaml
+	$(GO) generate ./...
+
+bench: ## the benchmarks behind docs/performance.md
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target in turn, FUZZTIME each (default 10s)
+	test/fuzz $(FUZZTIME)
+
+test-image: ## build the container image and run it for real (needs a Docker engine)
+	test/image $(IMAGE) $(VERSION)
+
+hooks: ## git hooks: lint and test what changed before it is committed and pushed
+	git config core.hooksPath hooks
+	@echo "hooks/pre-commit and hooks/pre-push are on; git config --unset core.hooksPath turns them off"
+
+clean: ## remove what was built
+	rm -rf bin dist

@@ -1,0 +1,237 @@
+package test
+
+import (
+	"go/ast"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport is who may import which of our packages. A package that is not in
+// it may not exist; a line that must change is a conversation first.
+var mayImport = map[string][]string{
+	"pkg/desired":   {},
+	"pkg/observe":   {"pkg/desired"},
+	"pkg/reconcile": {"pkg/desired", "pkg/observe"},
+
+	// The clients and the journal know neither each other nor what is decided.
+	"internal/registry": {"pkg/desired", "pkg/observe"},
+	"internal/rancher":  {"pkg/desired", "pkg/observe"},
+	"internal/probe":    {"pkg/desired", "pkg/observe"},
+	"internal/logs":     {"pkg/desired", "pkg/observe"},
+	"internal/journal":  {},
+
+	// The world for tests and the demo does not know Drover.
+	"internal/registry/registrytest": {},
+	"internal/ranchersim":            {},
+	"internal/sandbox":               {"internal/ranchersim", "internal/registry/registrytest"},
+
+	"internal/controller": {
+		"pkg/desired", "pkg/observe", "pkg/reconcile",
+		"internal/registry", "internal/rancher", "internal/probe", "internal/journal", "internal/logs",
+	},
+	"internal/web": {
+		"pkg/desired", "pkg/observe", "pkg/reconcile",
+		"internal/controller", "internal/journal", "internal/logs",
+	},
+
+	"cmd/controller": {
+		"pkg/desired", "pkg/observe", "pkg/reconcile",
+		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
+		"internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/web",
+	},
+
+	"test":        {},
+	"test/report": {},
+}
+
+// testsMayImport is what every package's tests may import besides: the world
+// that speaks the real protocols. Tests above internal/ may import all.
+var testsMayImport = []string{"internal/ranchersim", "internal/registry/registrytest", "internal/sandbox"}
+
+// heavy are libraries that only some packages may import, by the longest
+// prefix. "tests" stands for test files anywhere.
+var heavy = map[string][]string{
+	"github.com/docker/distribution":                   {"internal/registry", "internal/registry/registrytest", "internal/sandbox"},
+	"github.com/docker/distribution/registry/handlers": {"internal/registry/registrytest"},
+	"github.com/docker/distribution/registry/storage":  {"internal/registry/registrytest"},
+	"github.com/docker/distribution/registry/auth":     {"internal/registry/registrytest"},
+	"github.com/sirupsen/logrus":                       {"internal/registry/registrytest"},
+	"github.com/coder/websocket":                       {"internal/rancher", "internal/logs", "internal/ranchersim", "internal/sandbox", "tests"},
+	"github.com/spf13/cobra":                           {"cmd/controller"},
+	"go.uber.org/zap":                                  {"cmd/controller"},
+	"github.com/go-logr/zapr":                          {"cmd/controller"},
+	"k8s.io/client-go":                                 {"internal/controller"},
+	"sigs.k8s.io/yaml":                                 {"pkg/desired", "tests"},
+	"go.yaml.in/yaml":                                  {"pkg/desired", "tests"},
+	"github.com/invopop/jsonschema":                    {"pkg/desired"},
+	"github.com/santhosh-tekuri/jsonschema":            {"tests"},
+	"github.com/rogpeppe/go-internal":                  {"tests"},
+	"pgregory.net/rapid":                               {"tests"},
+	"go.uber.org/goleak":                               {"tests"},
+}
+
+// imports lists a file's imports.
+func imports(s source) []string {
+	var paths []string
+	for _, i := range s.syntax.Imports {
+		p, _ := strconv.Unquote(i.Path.Value) // The parser has checked it.
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+func TestEveryPackageIsInTheTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		if _, ok := mayImport[s.pkg()]; !ok && !seen[s.pkg()] && !strings.HasPrefix(s.pkg(), "test/") {
+			t.Errorf("%s is not in the table of test/arch_test.go", s.pkg())
+		}
+		seen[s.pkg()] = true
+	}
+}
+
+func TestOwnImports(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, p := range imports(s) {
+			own, isOwn := strings.CutPrefix(p, module+"/")
+			if isOwn && !isAllowed(s, own) {
+				t.Errorf("%s imports %s, which the table does not allow", s.path, own)
+			}
+		}
+	}
+}
+
+// isAllowed says whether a file may import one of our packages.
+func isAllowed(s source, own string) bool {
+	allowed := mayImport[s.pkg()]
+	switch {
+	case slices.Contains(allowed, own):
+		return true
+	case !s.isTest:
+		return false
+	case own == s.pkg(), strings.HasPrefix(s.pkg()+"/", "test/"), strings.HasPrefix(s.pkg(), "cmd/"):
+		return true
+	}
+	return strings.HasPrefix(s.pkg(), "internal/") && slices.Contains(testsMayImport, own)
+}
+
+func TestHeavyLibrariesStayWhereTheyAre(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, p := range imports(s) {
+			prefix := heavyPrefix(p)
+			if prefix == "" || slices.Contains(heavy[prefix], s.pkg()) {
+				continue
+			}
+			isTest := s.isTest || strings.HasPrefix(s.pkg()+"/", "test/")
+			if !isTest || !slices.Contains(heavy[prefix], "tests") {
+				t.Errorf("%s imports %s, which only %v may", s.path, p, heavy[prefix])
+			}
+		}
+	}
+}
+
+// heavyPrefix is the longest entry of heavy that an import falls under.
+func heavyPrefix(p string) string {
+	longest := ""
+	for prefix := range heavy {
+		if (p == prefix || strings.HasPrefix(p, prefix+"/")) && len(prefix) > len(longest) {
+			longest = prefix
+		}
+	}
+	return longest
+}
+
+// impure are packages that the deciding package may not import at all; context
+// only carries I/O, so it is among them.
+var impure = []string{
+	"context", "os", "net", "io/fs", "io/ioutil", "syscall", "log", "math/rand", "crypto/rand",
+	"runtime", "sync", "testing", "embed", "plugin", "unsafe",
+}
+
+// clock are the functions of package time that read or use the clock.
+var clock = []string{
+	"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker", "Local", "LoadLocation",
+}
+
+func TestTheDecisionIsPure(t *testing.T) {
+	seen := false
+	for _, s := range sources(t) {
+		if s.pkg() != "pkg/reconcile" || s.isTest {
+			continue
+		}
+		seen = true
+		for _, complaint := range impurities(s) {
+			t.Error(complaint)
+		}
+	}
+	if !seen {
+		t.Error("pkg/reconcile was not found")
+	}
+}
+
+// impurities lists where a file could see or touch anything but its input.
+func impurities(s source) []string {
+	var found []string
+	clockName := "time"
+	for _, i := range s.syntax.Imports {
+		p, _ := strconv.Unquote(i.Path.Value)
+		for _, bad := range impure {
+			if p == bad || strings.HasPrefix(p, bad+"/") {
+				found = append(found, s.line(i)+": Decide is pure and may not import "+p)
+			}
+		}
+		if p == "time" && i.Name != nil {
+			clockName = i.Name.Name
+		}
+	}
+	ast.Inspect(s.syntax, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			found = append(found, s.line(n)+": Decide is pure and starts no goroutine")
+		case *ast.SelectorExpr:
+			x, ok := n.X.(*ast.Ident)
+			if ok && x.Name == clockName && slices.Contains(clock, n.Sel.Name) {
+				found = append(found, s.line(n)+": time is an input; time."+n.Sel.Name+" reads or uses the clock")
+			}
+		}
+		return true
+	})
+	return found
+}
+
+func TestImpuritiesAreSeen(t *testing.T) {
+	const text = `package reconcile
+import ("os"; clk "time"; "math/rand/v2"; "strings")
+var started = clk.Now()
+func f() { go g(); _ = clk.Duration(1); <-clk.After(1); strings.ToUpper(os.Args[0]); rand.Int() }
+`
+	got := impurities(parsed(t, "pkg/reconcile/x.go", text))
+	if len(got) != 5 { // os, math/rand, Now, go, After.
+		t.Errorf("found %d impurities, want 5:\n%s", len(got), strings.Join(got, "\n"))
+	}
+}
+
+func TestTheTableIsEnforced(t *testing.T) {
+	file := func(path string) source { return parsed(t, path, "package x") }
+	for _, c := range []struct {
+		path, own string
+		want      bool
+	}{
+		{"pkg/reconcile/a.go", "pkg/observe", true},
+		{"pkg/reconcile/a.go", "internal/journal", false},
+		{"internal/rancher/a.go", "internal/registry", false},
+		{"internal/rancher/a.go", "internal/ranchersim", false},
+		{"internal/rancher/a_test.go", "internal/ranchersim", true},
+		{"internal/rancher/a_test.go", "pkg/reconcile", false},
+		{"internal/journal/a.go", "pkg/observe", false},
+		{"pkg/observe/a_test.go", "internal/ranchersim", false},
+		{"test/e2e/a_test.go", "internal/controller", true},
+		{"internal/new/a.go", "pkg/desired", false},
+	} {
+		if got := isAllowed(file(c.path), c.own); got != c.want {
+			t.Errorf("%s imports %s: allowed %t, want %t", c.path, c.own, got, c.want)
+		}
+	}
+}
