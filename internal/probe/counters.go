@@ -1,0 +1,78 @@
+package probe
+
+import "gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+
+// The counters of a server row that are read. All grow only, until the process
+// ends.
+const (
+	hrsp1xx = iota
+	hrsp2xx
+	hrsp3xx
+	hrsp4xx
+	hrsp5xx
+	hrspOther
+	econ
+	eresp
+	wretr
+	wredis
+	chkfail
+	chkdown
+	numCounters
+)
+
+// counters are the values of one row, or a difference of two.
+type counters [numCounters]int64
+
+func (c *counters) add(d *counters) {
+	for i := range c {
+		c[i] += d[i]
+	}
+}
+
+// minus is c − d.
+func (c *counters) minus(d *counters) counters {
+	var diff counters
+	for i := range c {
+		diff[i] = c[i] - d[i]
+	}
+	return diff
+}
+
+// growth is c − d where c is larger, and 0 elsewhere.
+func (c *counters) growth(d *counters) counters {
+	var diff counters
+	for i := range c {
+		diff[i] = max(0, c[i]-d[i])
+	}
+	return diff
+}
+
+// fellBelow says that some counter is lower than it was.
+func (c *counters) fellBelow(before *counters) bool {
+	for i := range c {
+		if c[i] < before[i] {
+			return true
+		}
+	}
+	return false
+}
+
+// answered is the number of requests that got a response from the server.
+func (c *counters) answered() int64 {
+	return c[hrsp1xx] + c[hrsp2xx] + c[hrsp3xx] + c[hrsp4xx] + c[hrsp5xx] + c[hrspOther]
+}
+
+// counts are the sums people ask for. Requests are answers and failures to
+// answer: stot and lbtot would count retries and redispatches too
+// (testdata/haproxy/12-retries-econ-and-server-timeout.csv, 08a).
+func (c *counters) counts() observe.Counts {
+	return observe.Counts{
+		Requests:     c.answered() + c[eresp] + c[econ],
+		Failures:     c[hrsp5xx] + c[eresp] + c[econ],
+		ClientErrors: c[hrsp4xx],
+		Retries:      c[wretr] + c[wredis],
+	}
+}
+
+// checkFailures is Δchkfail + Δchkdown.
+func (c *counters) checkFailures() int64 { return c[chkfail] + c[chkdown] }
