@@ -354,6 +354,25 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkBareSync is what BenchmarkAppend is to be compared with: the same
+// bytes written and synced, and nothing else.
+func BenchmarkBareSync(b *testing.B) {
+	f, err := os.OpenFile(filepath.Join(b.TempDir(), "bare"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	line := bytes.Repeat([]byte("x"), 800)
+	for b.Loop() {
+		if _, err := f.Write(line); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkReplay(b *testing.B) {
 	var buf bytes.Buffer
 	at := head{}

@@ -34,8 +34,8 @@ func (j *Journal) Rotate(snapshot []Entry) error {
 }
 
 // Compact rotates with a snapshot that summarize makes from the active file
-// itself, while nothing can be appended. An error of summarize or of making the
-// new file leaves the journal as it was.
+// itself, while nothing can be appended: it must not call the journal's methods.
+// An error of summarize or of making the new file leaves the journal as it was.
 func (j *Journal) Compact(summarize func(Replayer) ([]Entry, error)) error {
 	<-j.turn
 	defer j.give()
