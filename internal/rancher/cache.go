@@ -1,0 +1,409 @@
+package rancher
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// cache is the reduced picture of the followed services: no launch configuration,
+// no foreign label, nothing of services that nobody follows. It does no I/O. What
+// it is told comes from one goroutine, in order: a listing, then the events that
+// came since the stream was opened, which was before the listing. An event may thus
+// be older than the listing; then a newer one of the same resource is on its way,
+// so the picture ends right.
+type cache struct {
+	mu sync.RWMutex
+	// followed are the services of interest.
+	followed map[Key]bool
+	// covered are those that the last listing looked for.
+	covered map[Key]bool
+	// stacks are the names of the stacks of interest, by id.
+	stacks map[string]string
+	// services are by id, ids by key.
+	services map[string]observe.Service
+	ids      map[Key]string
+	// containers are by id, with the services they belong to.
+	containers map[string]cached
+	// of are the containers of a service.
+	of map[string]map[string]bool
+	// images are the image ids by Docker's container id, from events.
+	images map[string]string
+	// hosts says whether a host can take a container.
+	hosts map[string]bool
+	// seenAt is when the picture was last known to be true.
+	seenAt time.Time
+	// live says that it is kept true right now; fault why it is not.
+	live  bool
+	fault error
+}
+
+// cached is a container in the cache.
+type cached struct {
+	view observe.Container
+	// external is Docker's id.
+	external string
+	// services are the ids of the followed services it belongs to.
+	services []string
+}
+
+// unreferencedImages is how many image ids of unknown containers are kept: the
+// event about a container may come before the container.
+const unreferencedImages = 4096
+
+// newCache is an empty picture.
+func newCache() *cache {
+	return &cache{
+		followed: map[Key]bool{}, covered: map[Key]bool{}, stacks: map[string]string{},
+		services: map[string]observe.Service{}, ids: map[Key]string{},
+		containers: map[string]cached{}, of: map[string]map[string]bool{},
+		images: map[string]string{}, hosts: map[string]bool{},
+	}
+}
+
+// listing is one look at everything, reduced while it is read.
+type listing struct {
+	// keys are the services that were looked for.
+	keys       map[Key]bool
+	stacks     map[string]string
+	services   map[string]listed
+	containers map[string]wireContainer
+	hosts      map[string]bool
+}
+
+// listed is a service in a listing.
+type listed struct {
+	view observe.Service
+	// instances are the containers that Rancher counts.
+	instances wireIDs
+}
+
+// news is what came of telling the cache something.
+type news struct {
+	// changed are the services that look different now.
+	changed []Key
+	// doubtful are those whose picture may be incomplete: read them again.
+	doubtful []Key
+	// relist says that something of interest was met that cannot be placed.
+	relist bool
+}
+
+// add joins two pieces of news.
+func (n *news) add(other news) {
+	n.changed = append(n.changed, other.changed...)
+	n.doubtful = append(n.doubtful, other.doubtful...)
+	n.relist = n.relist || other.relist
+}
+
+// follow sets the services of interest and says whether there are new ones.
+func (c *cache) follow(keys []Key) (added bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	followed := make(map[Key]bool, len(keys))
+	for _, k := range keys {
+		followed[k] = true
+		added = added || !c.followed[k]
+	}
+	c.followed = followed
+	for id, s := range c.services {
+		if !followed[keyOf(s)] {
+			c.dropService(id)
+		}
+	}
+	return added
+}
+
+// keys are the services of interest.
+func (c *cache) keys() map[Key]bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return maps.Clone(c.followed)
+}
+
+// replace takes a listing for the truth, but for one thing: pages go by offset, so
+// a row may fall between two pages. Whatever is missing, and every service whose
+// containers are not the ones Rancher counts, is doubtful; a service that was known
+// is kept until it was read again.
+func (c *cache) replace(l listing, at time.Time) news {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var n news
+	before := c.pictures()
+	c.stacks, c.hosts, c.covered = l.stacks, l.hosts, l.keys
+	for id, s := range l.services {
+		k := keyOf(s.view)
+		if !c.followed[k] {
+			continue
+		}
+		if old, ok := c.ids[k]; ok {
+			c.dropService(old)
+		}
+		c.dropService(id)
+		c.services[id], c.ids[k] = s.view, id
+	}
+	for _, w := range l.containers {
+		c.putContainer(&w)
+	}
+	for k := range c.followed {
+		if s, ok := l.services[c.ids[k]]; l.keys[k] && (!ok || !c.agrees(c.ids[k], s.instances)) {
+			n.doubtful = append(n.doubtful, k)
+		}
+	}
+	c.pruneImages()
+	c.seenAt, c.live, c.fault = at, true, nil
+	n.changed = differing(before, c.pictures())
+	return n
+}
+
+// pictures are all followed services as they would be shown.
+func (c *cache) pictures() map[Key]observe.Service {
+	all := make(map[Key]observe.Service, len(c.services))
+	for id, s := range c.services {
+		all[keyOf(s)] = c.picture(id)
+	}
+	return all
+}
+
+// differing are the keys at which two sets of pictures differ.
+func differing(before, after map[Key]observe.Service) []Key {
+	var keys []Key
+	for k, s := range before {
+		if now, ok := after[k]; !ok || !reflect.DeepEqual(s, now) {
+			keys = append(keys, k)
+		}
+	}
+	for k := range after {
+		if _, ok := before[k]; !ok {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// put takes a fresh read of one service for the truth.
+func (c *cache) put(k Key, s observe.Service, containers []wireContainer) news {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.followed[k] || s.Problem != nil && s.Problem.Cause != observe.CauseNotFound || s.ContainersProblem != nil {
+		return news{}
+	}
+	return c.change(k, func() {
+		if id, ok := c.ids[k]; ok {
+			c.dropService(id)
+		}
+		if s.Problem != nil {
+			return
+		}
+		s.ReadAt, s.Containers = time.Time{}, nil
+		c.services[s.ID], c.ids[k] = s, s.ID
+		for i := range containers {
+			c.putContainer(&containers[i])
+		}
+	})
+}
+
+// change runs an edit of one service and tells whether it looks different after.
+func (c *cache) change(k Key, edit func()) news {
+	before, was := c.shown(k)
+	edit()
+	after, is := c.shown(k)
+	if was == is && reflect.DeepEqual(before, after) {
+		return news{}
+	}
+	return news{changed: []Key{k}}
+}
+
+// shown is the picture of a key, if there is one.
+func (c *cache) shown(k Key) (observe.Service, bool) {
+	id, ok := c.ids[k]
+	if !ok {
+		return observe.Service{}, false
+	}
+	return c.picture(id), true
+}
+
+// picture joins a service and its containers.
+func (c *cache) picture(id string) observe.Service {
+	s := c.services[id]
+	for containerID := range c.of[id] {
+		held := c.containers[containerID]
+		held.view.ImageID = c.images[held.external]
+		s.Containers = append(s.Containers, held.view)
+	}
+	slices.SortFunc(s.Containers, byID)
+	return s
+}
+
+// putContainer files a container under its followed services, or forgets it.
+func (c *cache) putContainer(w *wireContainer) {
+	c.dropContainer(w.ID)
+	if isGone(w.State) {
+		return
+	}
+	held := cached{view: w.view(), external: same(w.ExternalID)}
+	for _, id := range w.ServiceIDs {
+		if _, ok := c.services[id]; !ok || c.of[id][w.ID] {
+			continue
+		}
+		if c.of[id] == nil {
+			c.of[id] = map[string]bool{}
+		}
+		c.of[id][w.ID] = true
+		held.services = append(held.services, same(id))
+	}
+	if held.services != nil {
+		c.containers[w.ID] = held
+	}
+}
+
+// dropContainer forgets a container.
+func (c *cache) dropContainer(id string) {
+	for _, serviceID := range c.containers[id].services {
+		delete(c.of[serviceID], id)
+		if len(c.of[serviceID]) == 0 {
+			delete(c.of, serviceID)
+		}
+	}
+	delete(c.containers, id)
+}
+
+// dropService forgets a service, and the containers that belong to no other.
+func (c *cache) dropService(id string) {
+	for containerID := range maps.Clone(c.of[id]) {
+		held := c.containers[containerID]
+		if len(held.services) == 1 {
+			c.dropContainer(containerID)
+			continue
+		}
+		held.services = slices.DeleteFunc(slices.Clone(held.services), func(s string) bool { return s == id })
+		c.containers[containerID] = held
+	}
+	delete(c.of, id)
+	if k := keyOf(c.services[id]); c.ids[k] == id {
+		delete(c.ids, k)
+	}
+	delete(c.services, id)
+}
+
+// agrees says that the held containers of a service are those Rancher counts.
+func (c *cache) agrees(id string, told wireIDs) bool {
+	if !told.told {
+		return true
+	}
+	for _, containerID := range told.ids {
+		if !c.of[id][containerID] {
+			return false
+		}
+	}
+	return len(told.ids) == len(c.of[id])
+}
+
+// pruneImages forgets image ids that no held container refers to, once there are
+// many.
+func (c *cache) pruneImages() {
+	if len(c.images) <= len(c.containers)+unreferencedImages {
+		return
+	}
+	kept := make(map[string]string, len(c.containers))
+	for _, held := range c.containers {
+		if image, ok := c.images[held.external]; ok {
+			kept[held.external] = image
+		}
+	}
+	c.images = kept
+}
+
+// keyOf is the key of a service.
+func keyOf(s observe.Service) Key { return Key{Stack: s.Stack, Service: s.Name} }
+
+// service is what is shown of a followed service.
+func (c *cache) service(k Key, now time.Time, patience time.Duration) observe.Service {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	s, ok := c.shown(k)
+	s.Name, s.Stack, s.ReadAt = k.Service, k.Stack, c.seenAt
+	s.StackKnown = ok || c.knowsStack(k.Stack)
+	switch {
+	case !c.covered[k] || !c.followed[k]:
+		s.Problem = c.unread()
+	case !c.live && now.Sub(c.seenAt) > patience:
+		s.Problem = c.unread()
+	case !ok && s.StackKnown:
+		s.Problem = notFound("stack %s has no service %s", k.Stack, k.Service)
+	case !ok:
+		s.Problem = notFound("there is no stack %s", k.Stack)
+	}
+	return s
+}
+
+// knowsStack says that a stack with this name exists.
+func (c *cache) knowsStack(name string) bool {
+	for _, known := range c.stacks {
+		if known == name {
+			return true
+		}
+	}
+	return false
+}
+
+// unread is why there is no picture.
+func (c *cache) unread() *observe.Problem {
+	if c.fault != nil {
+		return problem(c.fault)
+	}
+	return &observe.Problem{Cause: observe.CausePending, Message: "rancher has not been listed yet"}
+}
+
+// imageIDs fills in what events told of the images that containers run.
+func (c *cache) imageIDs(s *observe.Service, containers []wireContainer) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	external := make(map[string]string, len(containers))
+	for i := range containers {
+		external[containers[i].ID] = containers[i].ExternalID
+	}
+	for i := range s.Containers {
+		s.Containers[i].ImageID = c.images[external[s.Containers[i].ID]]
+	}
+}
+
+// confirm says that the picture was true at a time.
+func (c *cache) confirm(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seenAt = at
+}
+
+// lose says that the picture is no longer kept true.
+func (c *cache) lose(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live, c.fault = false, err
+}
+
+// isLive says that the picture is kept true.
+func (c *cache) isLive() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.live
+}
+
+// hostCount counts the hosts.
+func (c *cache) hostCount() observe.Hosts {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return countHosts(c.hosts)
+}
+
+// follows says that stack/service or stack/service/sidekick, as a label has it, is
+// followed.
+func (c *cache) follows(label string) bool {
+	stack, rest, _ := strings.Cut(label, "/")
+	service, _, _ := strings.Cut(rest, "/")
+	return c.followed[Key{stack, service}]
+}
