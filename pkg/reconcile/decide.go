@@ -1,0 +1,416 @@
+package reconcile
+
+import (
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// Decide says what to do next. It is pure: the same input gives the same
+// decision (I14).
+func Decide(in Input) Decision {
+	l := newLook(&in)
+	return l.close(l.decide())
+}
+
+const (
+	// patience is how long a state of Rancher's own may last before a person is
+	// told.
+	patience = 10 * time.Minute
+	// settleMixed is how long containers of several versions may run side by side
+	// in active: Rancher reconciles within seconds.
+	settleMixed = 2 * time.Minute
+	// goneAfter is how long a service must be missing to be gone (A3).
+	goneAfter = time.Minute
+	// proofLooks is how many looks must agree that a write had no effect.
+	proofLooks = 2
+	// again is the pause before something that only others can change is looked at
+	// again.
+	again = 15 * time.Second
+	// reminder is how often a held target says so.
+	reminder = time.Hour
+)
+
+// decide is the one switch over Rancher's states: every transition begins here.
+func (l *look) decide() Decision {
+	if l.svc().Problem != nil {
+		return l.unreadable()
+	}
+	l.take()
+	if l.in.History.Holding != nil {
+		return l.holding()
+	}
+	if l.r != nil && !l.r.StuckAt.IsZero() {
+		return l.stuck()
+	}
+	switch l.svc().State {
+	case observe.StateActive:
+		return l.active()
+	case observe.StateUpgrading:
+		return l.ours(l.upgrading)
+	case observe.StateUpgraded:
+		return l.ours(l.upgraded)
+	case observe.StateFinishingUpgrade:
+		return l.ours(l.finishing)
+	case observe.StateRollingBack:
+		return l.rollingBack()
+	case observe.StateCanceledUpgrade, observe.StateCancelingUpgrade:
+		return l.canceled()
+	case observe.StateRemoved, observe.StateRemoving, observe.StatePurging, observe.StatePurged:
+		return l.gone()
+	case observe.StateInactive, observe.StateUpdatingInactive, observe.StateDeactivating:
+		return l.say(Waiting, CodeInactive, again, "the service is %s: an upgrade would start it, so nothing is done", l.svc().State)
+	case observe.StateRegistering, observe.StateActivating, observe.StateUpdatingActive, observe.StateRestarting:
+		return l.busy()
+	}
+	d := l.say(Held, CodeUnknownState, again, "Rancher shows the unknown state %q", l.svc().State)
+	d.Alert = true
+	return d
+}
+
+// unreadable: a blind controller makes no change.
+func (l *look) unreadable() Decision {
+	p := l.svc().Problem
+	if p.Cause == observe.CauseNotFound && l.svc().StackKnown {
+		return l.gone()
+	}
+	blind := since(&l.mem.blindSince, l.in.Now)
+	// What was not seen does not count towards a bake.
+	l.mem.bakeStart, l.mem.passedSince = time.Time{}, time.Time{}
+	d := l.say(Blind, CodeBlind, l.soon(), "Rancher cannot be read: %s", p.Message)
+	d.Alert = p.Cause == observe.CauseAuth || blind >= l.in.Target.Rollout.NoDataLimit.Duration
+	return d
+}
+
+// soon is a look away while a rollout is open, and a while otherwise.
+func (l *look) soon() time.Duration {
+	if l.r != nil {
+		return l.every()
+	}
+	return again
+}
+
+func (l *look) gone() Decision {
+	missing := since(&l.mem.goneSince, l.in.Now)
+	if missing < goneAfter {
+		return l.say(Waiting, CodeTargetGone, l.soon(), "the service is missing; it is gone when it is still missing in a minute")
+	}
+	if l.in.History.Baseline != nil || l.r != nil {
+		l.record(Event{Kind: EventGone, Code: CodeTargetGone, Reason: "the service was removed"})
+	}
+	d := l.say(Gone, CodeTargetGone, reminder, "the service was removed")
+	d.Alert = true
+	return d
+}
+
+func (l *look) busy() Decision {
+	d := l.say(Waiting, CodeRancherBusy, l.soon(), "Rancher is busy: %s", l.svc().State)
+	d.Alert = l.in.Now.Sub(l.mem.stateSince) >= patience
+	return d
+}
+
+func (l *look) holding() Decision {
+	h := l.in.History.Holding
+	d := l.say(Held, h.Code, reminder, "%s; `drover resume` gives the service back", h.Reason)
+	d.Alert = true
+	return d
+}
+
+func (l *look) stuck() Decision {
+	d := l.say(Stuck, l.r.Code, reminder, "%s; nothing more is done until a person has put it right and said `drover resume`", l.r.Reason)
+	d.Alert = true
+	return d
+}
+
+// ours calls next when the upgrade Rancher shows is this Drover's, known from the
+// journal or, when that is lost, from the labels; anything else is somebody's.
+func (l *look) ours(next func() Decision) Decision {
+	if l.r == nil && l.isSigned() && !l.isClosed() {
+		l.recover()
+	}
+	if !l.isOurs() {
+		return l.foreign(CodeForeign, "somebody else upgrades the service to "+shortImage(l.svc().Launch.Image))
+	}
+	if !l.r.Confirmed {
+		l.record(Event{Kind: EventConfirmed})
+	}
+	return next()
+}
+
+func (l *look) isClosed() bool {
+	last := l.in.History.Last
+	return last != nil && last.ID == l.svc().Launch.Labels[LabelRollout]
+}
+
+// foreign respects what Drover did not do: observe, hold, tell.
+func (l *look) foreign(code Code, reason string) Decision {
+	if l.r != nil {
+		l.record(Event{Kind: EventTakenOver, Code: code, Reason: reason})
+	}
+	if l.in.History.Baseline != nil || l.r != nil {
+		l.record(Event{Kind: EventHeld, Code: code, Reason: reason})
+	}
+	d := l.say(Held, code, l.soon(), "%s", reason)
+	d.Alert = true
+	return d
+}
+
+// active is where rollouts begin and end.
+func (l *look) active() Decision {
+	if l.r == nil {
+		return l.idle()
+	}
+	up := l.svc().Upgrade
+	switch {
+	case l.isOurs():
+		return l.finished()
+	case up != nil && up.To.Labels[LabelRollout] == l.r.ID && l.svc().Launch.Image == l.r.From.Image:
+		return l.rolledBack()
+	case up != nil && up.To.Labels[LabelRollout] == l.r.ID:
+		return l.giveUp(CodeRollbackMismatch, "after the rollback the service names "+l.svc().Launch.Image+" and not "+l.r.From.Image)
+	case l.svc().Launch.Image == l.r.From.Image && !l.r.Confirmed:
+		return l.notApplied()
+	}
+	return l.foreign(CodeForeign, "somebody else changed the service to "+shortImage(l.svc().Launch.Image))
+}
+
+// notApplied: the intent was written, and Rancher shows nothing of it. Only looks
+// that agree prove that the request never arrived (A9).
+func (l *look) notApplied() Decision {
+	l.mem.sent.action = Upgrade
+	l.mem.sent.looks++
+	if l.mem.sent.looks < proofLooks {
+		return l.say(Starting, CodeAwaitingRancher, l.every(), "waiting for Rancher to show the upgrade")
+	}
+	until := l.in.Now.Add(again << min(l.in.History.Attempts, 6))
+	l.mem.sent = sent{}
+	l.record(Event{Kind: EventNotApplied, Code: CodeNotApplied, Reason: "Rancher never showed the upgrade", Until: until})
+	return l.say(Preflight, CodeNotApplied, until.Sub(l.in.Now), "the upgrade did not reach Rancher; trying again from the start")
+}
+
+// upgrading: batches go by Rancher's pacing, the gates judge all the time. Hold
+// and NoData write nothing: Rancher stops at upgraded by itself (ruling 3).
+func (l *look) upgrading() Decision {
+	if d, done := l.takeBack(); done {
+		return d
+	}
+	fresh, old := l.countVersions()
+	if d, done := l.deadline(); done {
+		return d
+	}
+	d := l.say(Upgrading, CodeBatches, l.every(), "%d of %d containers are new, %d old ones run%s", fresh, l.expected(), old, l.rancherSays())
+	d.Alert = l.isBlindTooLong()
+	return d
+}
+
+// upgraded is not trusted: every container is proved, then the gates have to hold
+// for the whole bake.
+func (l *look) upgraded() Decision {
+	if d, done := l.takeBack(); done {
+		return d
+	}
+	if d, done := l.awaitEffect(FinishUpgrade, Committing); done {
+		return d
+	}
+	problem := l.prove()
+	if l.r.EarlyFinishBy != "" && problem == "" {
+		return l.finish(CodePersonFinishes, l.r.EarlyFinishBy+" finishes the upgrade early", l.r.EarlyFinishBy)
+	}
+	if d, done := l.deadline(); done {
+		return d
+	}
+	if problem != "" {
+		return l.proving(problem)
+	}
+	return l.bake()
+}
+
+func (l *look) proving(problem string) Decision {
+	l.mem.bakeStart = time.Time{}
+	limit := l.in.Target.Gates.Health.Deadline.Duration
+	if waited := l.in.Now.Sub(l.mem.stateSince); waited >= limit {
+		return l.rollBack(CodeProofFailed, "upgraded, but "+problem, false, "")
+	}
+	d := l.say(Proving, CodeProving, l.every(), "upgraded, but %s", problem)
+	d.Alert = l.isBlindTooLong()
+	return d
+}
+
+// bake holds when every look is covered; a hole starts it again.
+func (l *look) bake() Decision {
+	if !covered(l.findings) {
+		l.mem.bakeStart, l.mem.passedSince = time.Time{}, time.Time{}
+		d := l.say(Bake, CodeShortOfEvidence, l.every(), "the bake starts when every gate sees: %s", l.blindGates())
+		d.Alert = l.isBlindTooLong()
+		return d
+	}
+	held, whole := since(&l.mem.bakeStart, l.in.Now), l.in.Target.Rollout.Bake.Duration
+	switch {
+	case held < whole:
+		return l.say(Bake, CodeBaking, min(l.every(), whole-held), "baking %s of %s", held.Round(time.Second), whole)
+	case sum(l.findings) != Pass:
+		l.mem.passedSince = time.Time{}
+		d := l.say(Bake, CodeShortOfEvidence, l.every(), "the bake is over and not every gate has passed: %s", l.blindGates())
+		d.Alert = l.isBlindTooLong()
+		return d
+	case l.in.Target.Rollout.Finish == desired.FinishManual && l.r.ApprovedBy == "":
+		return l.awaitApproval()
+	}
+	return l.finish(CodeBakePassed, "every gate held for the whole bake", l.r.ApprovedBy)
+}
+
+func (l *look) awaitApproval() Decision {
+	waited, limit := since(&l.mem.passedSince, l.in.Now), l.in.Target.Rollout.ApprovalTimeout.Duration
+	if waited < limit || l.in.Target.Rollout.OnApprovalTimeout == desired.TimeoutHold {
+		d := l.say(AwaitApproval, CodeNeedsApproval, l.every(), "every gate passed: `drover approve` finishes it")
+		d.Alert = true
+		return d
+	}
+	return l.rollBack(CodeApprovalTimeout, "nobody approved it within "+limit.String(), false, "")
+}
+
+// finish is the point of no return, decided on the proof of this very look.
+func (l *look) finish(code Code, reason, by string) Decision {
+	switch {
+	case l.isPaused():
+		return l.say(Bake, CodePaused, l.every(), "the gates passed; the target is paused, so it is not finished")
+	case l.in.Observed.Fleet.NotDurable:
+		d := l.say(Bake, CodeNotDurable, l.every(), "the gates passed; the journal cannot be written, so it is not finished")
+		d.Alert = true
+		return d
+	case !l.can(string(FinishUpgrade)):
+		return l.say(Bake, CodeAwaitingRancher, l.every(), "Rancher does not offer finishupgrade")
+	}
+	l.record(Event{Kind: EventFinishing, Code: code, Reason: reason, By: by, Findings: l.findings})
+	d := l.say(Committing, code, l.every(), "%s", reason)
+	d.Action = FinishUpgrade
+	return d
+}
+
+// finishing waits for Rancher to remove the old containers. It can hang, and then
+// only a person may choose (A18).
+func (l *look) finishing() Decision {
+	l.findings = l.judge()
+	if l.in.Now.Sub(l.mem.stateSince) < l.in.Target.Rollout.RollbackDeadline.Duration {
+		return l.say(Committing, CodeFinishing, l.every(), "Rancher removes the old containers")
+	}
+	d := l.say(Committing, CodeFinishHangs, l.every(), "finishing hangs%s; while old containers exist, cancelupgrade and then rollback may lead out: a person decides", l.rancherSays())
+	d.Alert = true
+	return d
+}
+
+// finished: active with our launch configuration.
+func (l *look) finished() Decision {
+	if problem := l.prove(); problem != "" {
+		d := l.say(Committing, CodeMixed, l.every(), "finished, but %s", problem)
+		d.Alert = since(&l.mem.mixedSince, l.in.Now) >= settleMixed
+		return d
+	}
+	l.mem.mixedSince = time.Time{}
+	e := Event{Kind: EventFinished, Code: CodeFinished, By: l.r.FinishBy, Baseline: l.finishedBaseline()}
+	if l.r.FinishingAt.IsZero() {
+		e.By = byRancher
+	}
+	if l.r.Kind == Deploy {
+		e.Until = l.in.Now.Add(l.in.Target.Rollout.Probation.Duration)
+	}
+	l.record(e)
+	l.mem.gatesFromZero()
+	l.mem.lb = lbMemory{}
+	if e.Until.After(l.in.Now) {
+		return l.say(Probation, CodeFinished, l.every(), "finished; the gates keep watching until %s", e.Until.UTC().Format(time.RFC3339))
+	}
+	return l.say(Idle, CodeFinished, l.every(), "finished")
+}
+
+// byRancher is who acted when it was neither Drover nor one of its commands.
+const byRancher = "somebody in Rancher"
+
+func (l *look) finishedBaseline() *Baseline {
+	b := l.r.To
+	b.Rollout, b.At = l.r.ID, l.in.Now
+	return &b
+}
+
+// rollBack takes the version back, unless that would be rolling back a rollback.
+func (l *look) rollBack(code Code, reason string, condemned bool, by string) Decision {
+	if l.r.Kind == Restore {
+		return l.giveUp(CodeRestoreFailed, "the way back failed too: "+reason)
+	}
+	l.record(Event{Kind: EventRollingBack, Code: code, Reason: reason, Condemned: condemned && l.r.Kind == Deploy, By: by, Findings: l.findings})
+	d := l.say(RollingBack, code, l.every(), "%s", reason)
+	d.Action = Rollback
+	return d
+}
+
+// giveUp calls a person; nothing more is written.
+func (l *look) giveUp(code Code, reason string) Decision {
+	l.record(Event{Kind: EventStuck, Code: code, Reason: reason})
+	d := l.say(Stuck, code, reminder, "%s", reason)
+	d.Alert = true
+	return d
+}
+
+// rollingBack waits; it is observed only, whoever started it.
+func (l *look) rollingBack() Decision {
+	if l.r == nil {
+		return l.say(Waiting, CodeForeignRollback, l.soon(), "somebody rolls the service back")
+	}
+	if l.r.RollingBackAt.IsZero() {
+		return l.say(RollingBack, CodeForeignRollback, l.every(), "somebody rolls the service back in Rancher")
+	}
+	if l.isLate() {
+		return l.giveUp(CodeRollbackLate, "the rollback is not over after "+l.in.Target.Rollout.RollbackDeadline.String()+l.rancherSays())
+	}
+	return l.say(RollingBack, CodeRollingBack, l.every(), "Rancher goes back to %s", shortImage(l.r.From.Image))
+}
+
+func (l *look) isLate() bool {
+	begun := l.r.RollingBackAt
+	if begun.IsZero() {
+		begun = l.mem.stateSince
+	}
+	return !l.isJump && l.in.Now.Sub(begun) >= l.in.Target.Rollout.RollbackDeadline.Duration
+}
+
+// rolledBack: active with the previous launch configuration. What runs is
+// verified before it is believed.
+func (l *look) rolledBack() Decision {
+	if problem := l.proveImages(); problem != "" {
+		if l.isLate() {
+			return l.giveUp(CodeRollbackLate, "rolled back, but "+problem)
+		}
+		return l.say(Verifying, CodeVerifying, l.every(), "rolled back, but %s", problem)
+	}
+	isForeign := l.r.RollingBackAt.IsZero()
+	until := l.in.Now.Add(l.backoff())
+	l.record(Event{Kind: EventRolledBack, Code: CodeRolledBack, By: l.r.RollbackBy, Until: until})
+	if digests := l.condemned(); len(digests) > 0 {
+		l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: digests, Reason: l.quarantineReason()})
+	}
+	l.mem.gatesFromZero()
+	l.mem.lb = lbMemory{}
+	if isForeign {
+		reason := "somebody rolled back in Rancher; " + short(l.r.To.Digest) + " is quarantined"
+		l.record(Event{Kind: EventHeld, Code: CodeForeignRollback, Reason: reason})
+		d := l.say(Held, CodeForeignRollback, reminder, "%s", reason)
+		d.Alert = true
+		return d
+	}
+	d := l.say(Idle, CodeRolledBack, l.every(), "rolled back to %s: %s", shortImage(l.r.From.Image), l.r.Reason)
+	d.Alert = true
+	return d
+}
+
+// canceled: Drover never cancels, so somebody did.
+func (l *look) canceled() Decision {
+	if l.r != nil && !l.r.RollingBackAt.IsZero() && l.isOurs() && l.can(string(Rollback)) {
+		d, _ := l.takeBack()
+		return d
+	}
+	if l.svc().State == observe.StateCancelingUpgrade {
+		return l.busy()
+	}
+	return l.foreign(CodeForeignCancel, "somebody cancelled the upgrade; Rancher leaves old and new containers as they are")
+}

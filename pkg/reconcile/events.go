@@ -1,0 +1,297 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+)
+
+// EventKind names a durable fact.
+type EventKind string
+
+const (
+	// EventAdopted takes what runs as the baseline, without touching it.
+	EventAdopted EventKind = "adopted"
+	// EventStarted is the intent to upgrade, written before the request.
+	EventStarted EventKind = "started"
+	// EventRecovered is a rollout of ours that Rancher shows and the journal lost.
+	EventRecovered EventKind = "recovered"
+	// EventConfirmed says that Rancher shows the upgrade.
+	EventConfirmed EventKind = "confirmed"
+	// EventNotApplied closes a rollout that never reached Rancher.
+	EventNotApplied EventKind = "not-applied"
+	// EventFinishing is the intent to finish.
+	EventFinishing EventKind = "finishing"
+	// EventFinished closes a rollout that brought its digest.
+	EventFinished EventKind = "finished"
+	// EventRollingBack is the intent to roll back.
+	EventRollingBack EventKind = "rolling-back"
+	// EventRolledBack closes a rollout whose rollback was verified.
+	EventRolledBack EventKind = "rolled-back"
+	// EventQuarantined condemns digests.
+	EventQuarantined EventKind = "quarantined"
+	// EventTakenOver closes a rollout that somebody else changed.
+	EventTakenOver EventKind = "taken-over"
+	// EventStuck gives a rollout to a person.
+	EventStuck EventKind = "stuck"
+	// EventHeld holds the target until resume.
+	EventHeld EventKind = "held"
+	// EventProbationOver ends a quiet probation.
+	EventProbationOver EventKind = "probation-over"
+	// EventGone says that the service is removed.
+	EventGone EventKind = "gone"
+	// EventStatus is a change of phase, reason or verdict.
+	EventStatus EventKind = "status"
+
+	// EventResumed ends a hold, a pause or a stuck rollout; by a person.
+	EventResumed EventKind = "resumed"
+	// EventPaused stops writes; by a person.
+	EventPaused EventKind = "paused"
+	// EventApproved approves a rollout; by a person.
+	EventApproved EventKind = "approved"
+	// EventEarlyFinish asks to finish without bake and gates; by a person.
+	EventEarlyFinish EventKind = "early-finish"
+	// EventAbort asks to take a rollout back; by a person.
+	EventAbort EventKind = "abort"
+	// EventReleased lets a digest be tried again; by a person.
+	EventReleased EventKind = "released"
+)
+
+// Event is one durable fact: what History is folded from.
+type Event struct {
+	Kind EventKind `json:"kind"`
+	At   time.Time `json:"at"`
+	// Rollout is the id it is about.
+	Rollout string `json:"rollout,omitempty"`
+	// Start is the whole rollout, of started and recovered.
+	Start *Rollout `json:"start,omitempty"`
+	// Baseline is of adopted and finished.
+	Baseline *Baseline `json:"baseline,omitempty"`
+	// Digests are those quarantined or released.
+	Digests []string `json:"digests,omitempty"`
+	// By is the person or tool that acted; empty means Drover.
+	By       string    `json:"by,omitempty"`
+	Code     Code      `json:"code,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+	Findings []Finding `json:"findings,omitempty"`
+	// Condemned goes with rolling-back.
+	Condemned bool `json:"condemned,omitempty"`
+	// Until is the end of a probation or a back-off.
+	Until time.Time `json:"until,omitzero"`
+	// Status is of status.
+	Status *Status `json:"status,omitempty"`
+}
+
+// Apply folds events into the history.
+func (h History) Apply(events ...Event) History {
+	for _, e := range events {
+		h = h.apply(e)
+	}
+	return h
+}
+
+func (h History) apply(e Event) History {
+	switch e.Kind {
+	case EventAdopted:
+		h.Baseline = e.Baseline
+	case EventStarted, EventRecovered:
+		return h.started(e)
+	case EventNotApplied:
+		h = h.closed(e, NotApplied)
+		h.Attempts++
+		h.NotBefore = e.Until
+	case EventFinished:
+		return h.finished(e)
+	case EventRolledBack:
+		h = h.closed(e, RolledBack)
+		h.Rollbacks = append(recent(h.Rollbacks, e.At), e.At)
+		h.NotBefore = e.Until
+	case EventTakenOver:
+		h = h.closed(e, TakenOver)
+	case EventQuarantined:
+		return h.quarantined(e)
+	case EventHeld:
+		h.Holding = &Holding{At: e.At, Code: e.Code, Reason: e.Reason}
+	case EventProbationOver:
+		h.Probation = nil
+	case EventStatus:
+		h.Status = *e.Status
+	case EventResumed:
+		return h.resumed(e)
+	case EventPaused:
+		h.PausedBy = e.By
+	case EventReleased:
+		return h.released(e)
+	case EventGone:
+		h = h.closed(e, TakenOver)
+		h.Baseline, h.Probation = nil, nil
+	case EventConfirmed, EventFinishing, EventRollingBack, EventStuck,
+		EventApproved, EventEarlyFinish, EventAbort:
+		return h.progressed(e)
+	}
+	return h
+}
+
+// progressed changes the open rollout; an event about another one is late and
+// changes nothing (C33).
+func (h History) progressed(e Event) History {
+	if h.Rollout == nil || h.Rollout.ID != e.Rollout {
+		return h
+	}
+	r := *h.Rollout
+	switch e.Kind {
+	case EventConfirmed:
+		r.Confirmed = true
+		h.Attempts = 0
+	case EventFinishing:
+		r.FinishingAt, r.FinishBy = e.At, e.By
+	case EventRollingBack:
+		r.RollingBackAt, r.RollbackBy = e.At, e.By
+		r.Code, r.Reason, r.Findings, r.Condemned = e.Code, e.Reason, e.Findings, e.Condemned
+	case EventStuck:
+		r.StuckAt, r.Code, r.Reason = e.At, e.Code, e.Reason
+	case EventApproved:
+		r.ApprovedBy = e.By
+	case EventEarlyFinish:
+		r.EarlyFinishBy = e.By
+	case EventAbort:
+		r.AbortBy = e.By
+	}
+	h.Rollout = &r
+	return h
+}
+
+func (h History) started(e Event) History {
+	h.Rollout = e.Start
+	h.Probation = nil
+	h.NotBefore = time.Time{}
+	if e.Start == nil {
+		return h
+	}
+	if e.Start.Kind == Restore {
+		// A way back counts as a rollback: automatic ones are bounded (I7).
+		h.Rollbacks = append(recent(h.Rollbacks, e.At), e.At)
+	}
+	h.Released = slices.DeleteFunc(slices.Clone(h.Released), e.Start.To.names)
+	if h.Baseline == nil {
+		from := e.Start.From
+		h.Baseline = &from
+	}
+	return h
+}
+
+// closed moves the open rollout to Last.
+func (h History) closed(e Event, outcome Outcome) History {
+	if h.Rollout == nil || (e.Rollout != "" && h.Rollout.ID != e.Rollout) {
+		return h
+	}
+	r := *h.Rollout
+	r.Outcome, r.Ended = outcome, e.At
+	// The way back is only needed while the version is on probation.
+	r.Previous, r.PreviousSecondary = nil, nil
+	h.Rollout, h.Last = nil, &r
+	return h
+}
+
+func (h History) finished(e Event) History {
+	if h.Rollout == nil {
+		return h
+	}
+	watched := *h.Rollout
+	watched.FinishBy = e.By
+	if from := h.Rollout.From.Digest; from != "" && from != h.Rollout.To.Digest {
+		h.Past = append(tail(h.Past, pastLimit-1), from)
+	}
+	h = h.closed(e, Finished)
+	h.Last.FinishBy = e.By
+	h.Baseline = e.Baseline
+	h.Probation = nil
+	if e.Until.After(e.At) {
+		watched.Outcome, watched.Ended = Finished, e.At
+		h.Probation = &Watch{Rollout: watched, Until: e.Until}
+	}
+	return h
+}
+
+func (h History) quarantined(e Event) History {
+	q := make(map[string]Quarantined, len(h.Quarantine)+len(e.Digests))
+	for d, v := range h.Quarantine {
+		q[d] = v
+	}
+	for _, d := range e.Digests {
+		q[d] = Quarantined{At: e.At, Rollout: e.Rollout, Reason: e.Reason}
+	}
+	for len(q) > quarantineLimit {
+		delete(q, oldest(q))
+	}
+	h.Quarantine = q
+	return h
+}
+
+func oldest(q map[string]Quarantined) string {
+	found := ""
+	for d, v := range q {
+		if found == "" || v.At.Before(q[found].At) || (v.At.Equal(q[found].At) && d < found) {
+			found = d
+		}
+	}
+	return found
+}
+
+// resumed gives the target back to Drover: what runs now is looked at as if for
+// the first time.
+func (h History) resumed(e Event) History {
+	h.PausedBy = ""
+	if h.Holding == nil && (h.Rollout == nil || h.Rollout.StuckAt.IsZero()) {
+		return h
+	}
+	h.Holding = nil
+	h.Attempts = 0
+	h = h.closed(e, TakenOver)
+	h.Baseline, h.Probation = nil, nil
+	return h
+}
+
+func (h History) released(e Event) History {
+	q := make(map[string]Quarantined, len(h.Quarantine))
+	for d, v := range h.Quarantine {
+		if !slices.Contains(e.Digests, d) {
+			q[d] = v
+		}
+	}
+	h.Quarantine = q
+	h.Released = append(tail(h.Released, releasedLimit-len(e.Digests)), e.Digests...)
+	h.NotBefore = time.Time{}
+	h.Attempts = 0
+	return h
+}
+
+// names says whether digest is one of the baseline's.
+func (b Baseline) names(digest string) bool {
+	if digest == "" {
+		return false
+	}
+	if b.Digest == digest || b.Manifest == digest {
+		return true
+	}
+	for _, s := range b.Sidekicks {
+		if s.Digest == digest || s.Manifest == digest {
+			return true
+		}
+	}
+	return false
+}
+
+func tail[T any](s []T, n int) []T {
+	n = max(n, 0)
+	return slices.Clone(s[max(0, len(s)-n):])
+}
+
+func recent(times []time.Time, now time.Time) []time.Time {
+	var kept []time.Time
+	for _, t := range times {
+		if now.Sub(t) < rollbackWindow {
+			kept = append(kept, t)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,187 @@
+package reconcile
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Finding is what one gate says in one look, with the figures it is made from.
+type Finding struct {
+	// Gate is health, load balancer, http or logs.
+	Gate    string  `json:"gate"`
+	Verdict Verdict `json:"verdict"`
+	Code    Code    `json:"code"`
+	// Covered says that this interval was watched without a hole; a bake starts
+	// again after one that was not.
+	Covered bool `json:"covered,omitempty"`
+	// Container is the one it is about, when it is about one.
+	Container string `json:"container,omitempty"`
+	// Requests and Failures are the new side's; OldRequests and OldFailures the
+	// other's. For logs: lines and matches.
+	Requests    int64 `json:"requests,omitempty"`
+	Failures    int64 `json:"failures,omitempty"`
+	OldRequests int64 `json:"oldRequests,omitempty"`
+	OldFailures int64 `json:"oldFailures,omitempty"`
+	// Synthetic is how many probes filled the minimum evidence, Needed how much
+	// evidence there must be.
+	Synthetic int64 `json:"synthetic,omitempty"`
+	Needed    int64 `json:"needed,omitempty"`
+	// Bound is the one-sided 95 % upper bound of the new side's failure rate,
+	// Limit what it must not exceed.
+	Bound float64 `json:"bound,omitempty"`
+	Limit float64 `json:"limit,omitempty"`
+	// Evidence is E of the comparison, Sum the larger of L and the CUSUM.
+	Evidence float64 `json:"evidence,omitempty"`
+	Sum      float64 `json:"sum,omitempty"`
+	// Healthy of Containers are, for For.
+	Healthy    int           `json:"healthy,omitempty"`
+	Containers int           `json:"containers,omitempty"`
+	For        time.Duration `json:"for,omitempty"`
+	// Detail is a message of the source, or an example.
+	Detail string `json:"detail,omitempty"`
+}
+
+// Text is the finding for people.
+func (f Finding) Text() string {
+	s := f.words()
+	if f.Container != "" {
+		s = f.Container + ": " + s
+	}
+	if f.Detail != "" {
+		s += ": " + f.Detail
+	}
+	return s
+}
+
+func (f Finding) words() string {
+	switch f.Code {
+	case CodeHealthy:
+		return fmt.Sprintf("%d of %d for %s", f.Healthy, f.Containers, f.For.Round(time.Second))
+	case CodeBecoming:
+		return fmt.Sprintf("%d of %d healthy", f.Healthy, f.Containers)
+	case CodeNotHealthyYet:
+		return fmt.Sprintf("not healthy after %s", f.For.Round(time.Second))
+	case CodeBecameUnhealthy:
+		return "was healthy and is not any more"
+	case CodeRestarts:
+		return fmt.Sprintf("%d restarts and replacements of new containers, %d allowed", f.Failures, f.Needed)
+	case CodeHostLost:
+		return "its host is not active"
+	case CodeNoContainer:
+		return "no container of the new version yet"
+	case CodeErrorRate:
+		return fmt.Sprintf("%s requests, %s failed, at most %.2g%%", thousands(f.Requests), thousands(f.Failures), 100*f.Bound)
+	case CodeShortOfEvidence:
+		return fmt.Sprintf("%d of %d requests needed seen (%d of them probes), %d failed", f.Requests+f.Synthetic, f.Needed, f.Synthetic, f.Failures)
+	case CodeWorseThanOld:
+		return fmt.Sprintf("new failed %d of %d, old %d of %d (evidence %.3g, needs 100)", f.Failures, f.Requests, f.OldFailures, f.OldRequests, f.Evidence)
+	case CodeTooManyErrors:
+		return fmt.Sprintf("%d of %d requests failed, the limit is %.2g%%", f.Failures, f.Requests, 100*f.Limit)
+	case CodeSharedIncident:
+		return fmt.Sprintf("new failed %d of %d, old %d of %d: both fail, nobody is blamed", f.Failures, f.Requests, f.OldFailures, f.OldRequests)
+	case CodeRefused:
+		return fmt.Sprintf("%d connections refused, none served", f.Failures)
+	case CodeServerDown:
+		return "the load balancer found it up and now down"
+	case CodeServerMissing:
+		return "no server row in the load balancer"
+	case CodeServerOut:
+		return "taken out of the load balancer"
+	case CodeUnknownTraffic:
+		return fmt.Sprintf("a server of no known container takes %d of %d requests", f.Failures, f.Requests)
+	case CodeNoTraffic:
+		return "no request seen"
+	case CodePartial:
+		return "not every load balancer instance answered"
+	case CodeReloaded:
+		return "the load balancer was reloaded"
+	case CodeAnswers:
+		return fmt.Sprintf("%d of %d containers answer", f.Healthy, f.Containers)
+	case CodeProbeFailed:
+		return fmt.Sprintf("%d probes in a row failed", f.Failures)
+	case CodeProbeNever:
+		return fmt.Sprintf("no good answer after %s", f.For.Round(time.Second))
+	case CodeNotProbedYet:
+		return fmt.Sprintf("%d of %d containers answer so far", f.Healthy, f.Containers)
+	case CodeControlFailed:
+		return "probes of the old version fail too"
+	case CodePatternSeen:
+		return fmt.Sprintf("pattern seen %d times", f.Failures)
+	case CodeNoPattern:
+		return fmt.Sprintf("no pattern seen in %s lines", thousands(f.Requests))
+	}
+	return string(f.Code)
+}
+
+// thousands writes 4912 as 4,912.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// sum is the verdict of all gates together: the worst counts.
+func sum(findings []Finding) Verdict {
+	worst := Pass
+	for i := range findings {
+		if rank(findings[i].Verdict) > rank(worst) {
+			worst = findings[i].Verdict
+		}
+	}
+	return worst
+}
+
+func rank(v Verdict) int {
+	switch v {
+	case Pass:
+		return 0
+	case Hold:
+		return 1
+	case NoData:
+		return 2
+	case Fail:
+		return 3
+	}
+	return 3
+}
+
+// covered says that every gate watched the interval.
+func covered(findings []Finding) bool {
+	for i := range findings {
+		if !findings[i].Covered {
+			return false
+		}
+	}
+	return true
+}
+
+// failed returns the texts of the failing findings.
+func failed(findings []Finding) string {
+	var texts []string
+	for i := range findings {
+		if findings[i].Verdict == Fail {
+			texts = append(texts, findings[i].Gate+": "+findings[i].Text())
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// verdicts is the short form that is compared from look to look.
+func verdicts(findings []Finding) string {
+	if len(findings) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for i := range findings {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(findings[i].Gate)
+		b.WriteByte('=')
+		b.WriteString(string(findings[i].Verdict))
+	}
+	return b.String()
+}

@@ -1,0 +1,152 @@
+package reconcile
+
+import (
+	"slices"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// gate judges one kind of evidence. It reads the look and keeps what it counts in
+// the look's memory; it does not know the other gates.
+type gate func(l *look) Finding
+
+// judge asks every gate the target has.
+func (l *look) judge() []Finding {
+	g := l.in.Target.Gates
+	findings := make([]Finding, 0, 4)
+	if g.Health != nil {
+		findings = append(findings, gate(judgeHealth)(l))
+	}
+	if g.LoadBalancer != nil {
+		findings = append(findings, gate(judgeLoadBalancer)(l))
+	}
+	if g.HTTP != nil {
+		findings = append(findings, gate(judgeHTTP)(l))
+	}
+	if g.Logs != nil {
+		findings = append(findings, gate(judgeLogs)(l))
+	}
+	return findings
+}
+
+// judgeHealth is Rancher's own view of the new containers: healthy by the
+// deadline, healthy for long enough, and no churn.
+func judgeHealth(l *look) Finding {
+	g := l.in.Target.Gates.Health
+	f := Finding{Gate: "health", Verdict: Pass, Code: CodeHealthy, Covered: l.svc().ContainersProblem == nil, For: -1}
+	allowed := 0
+	if g.MaxRestarts != nil {
+		allowed = *g.MaxRestarts
+	}
+	restarts := l.mem.replaced
+	for i := range l.svc().Containers {
+		c := &l.svc().Containers[i]
+		t := l.mem.find(c.ID)
+		if t == nil || !l.isNew(c) {
+			continue
+		}
+		f.Containers++
+		// A container's first start is no restart; the count is Rancher's, so it
+		// survives a restart of Drover.
+		restarts += max(0, c.StartCount-1)
+		if bad := l.judgeContainer(c, t, &f); bad != nil {
+			return *bad
+		}
+	}
+	switch {
+	case restarts > allowed:
+		return Finding{Gate: f.Gate, Verdict: Fail, Code: CodeRestarts, Failures: int64(restarts), Needed: int64(allowed), Detail: l.svc().TransitioningMessage}
+	case l.svc().ContainersProblem != nil:
+		f.Verdict, f.Code, f.Detail = NoData, CodeSourceProblem, l.svc().ContainersProblem.Message
+	case f.Containers == 0:
+		f.Verdict, f.Code, f.Detail = Hold, CodeNoContainer, l.svc().TransitioningMessage
+	case f.Healthy < f.Containers || f.For < g.MinHealthyTime.Duration:
+		f.Verdict, f.Code = Hold, CodeBecoming
+	}
+	return f
+}
+
+// judgeContainer adds one container to the finding, or says what is wrong with it.
+func (l *look) judgeContainer(c *observe.Container, t *tracked, f *Finding) *Finding {
+	if !t.healthy.IsZero() {
+		f.Healthy++
+		if d := l.in.Now.Sub(t.healthy); f.For < 0 || d < f.For {
+			f.For = d
+		}
+		return nil
+	}
+	f.Covered = false
+	if slices.Contains(l.in.Observed.Hosts.Down, c.HostID) {
+		// The host went, not the version (A22).
+		return &Finding{Gate: f.Gate, Verdict: Hold, Code: CodeHostLost, Container: c.Name}
+	}
+	if t.wasHealthy {
+		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeBecameUnhealthy, Container: c.Name, Detail: c.Message}
+	}
+	if waited := l.in.Now.Sub(t.seen); waited >= l.in.Target.Gates.Health.Deadline.Duration {
+		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeNotHealthyYet, Container: c.Name, For: waited, Detail: c.Message}
+	}
+	return nil
+}
+
+// judgeHTTP is the probe of each new container at its own address, with the old
+// ones as control.
+func judgeHTTP(l *look) Finding {
+	g := l.in.Target.Gates.HTTP
+	f := Finding{Gate: "http", Verdict: Pass, Code: CodeAnswers, Covered: true, Limit: float64(g.FailureThreshold)}
+	if p := l.in.Observed.Probes.Problem; p != nil {
+		return Finding{Gate: "http", Verdict: NoData, Code: CodeSourceProblem, Detail: p.Message}
+	}
+	isBlind := l.controlFails()
+	for i := range l.svc().Containers {
+		c := &l.svc().Containers[i]
+		t := l.mem.find(c.ID)
+		if t == nil || !l.isNew(c) || c.LaunchName != "" {
+			continue
+		}
+		f.Containers++
+		if isAnswering := t.answered && t.failures == 0 && l.in.Now.Sub(t.probed) <= l.probeGap(); isAnswering {
+			f.Healthy++
+			continue
+		}
+		f.Covered = f.Covered && t.failures == 0 && !t.probed.IsZero() && l.in.Now.Sub(t.probed) <= l.probeGap()
+		if bad := l.judgeProbes(c, t, isBlind); bad != nil {
+			return *bad
+		}
+	}
+	if f.Containers == 0 || f.Healthy < f.Containers {
+		f.Verdict, f.Code, f.Covered = NoData, CodeNotProbedYet, false
+	}
+	return f
+}
+
+func (l *look) judgeProbes(c *observe.Container, t *tracked, isBlind bool) *Finding {
+	g := l.in.Target.Gates.HTTP
+	waited := l.in.Now.Sub(t.seen)
+	isWarm := t.answered || t.wasHealthy && l.svc().HasHealthCheck
+	switch {
+	case isWarm && t.failures >= g.FailureThreshold && isBlind:
+		return &Finding{Gate: "http", Verdict: NoData, Code: CodeControlFailed, Container: c.Name}
+	case isWarm && t.failures >= g.FailureThreshold:
+		return &Finding{Gate: "http", Verdict: Fail, Code: CodeProbeFailed, Container: c.Name, Failures: int64(t.failures), Detail: l.lastProbe(c.ID)}
+	case !t.answered && t.failures >= g.FailureThreshold && waited >= l.in.Target.Gates.Health.Deadline.Duration && !isBlind:
+		return &Finding{Gate: "http", Verdict: Fail, Code: CodeProbeNever, Container: c.Name, For: waited, Detail: l.lastProbe(c.ID)}
+	}
+	return nil
+}
+
+// judgeLogs fails on the first line of a new container that matches.
+func judgeLogs(l *look) Finding {
+	logs := &l.in.Observed.Logs
+	f := Finding{Gate: "logs", Verdict: Pass, Code: CodeNoPattern, Covered: true, Requests: logs.Lines}
+	for i := range logs.Matches {
+		m := &logs.Matches[i]
+		if m.Count > 0 && l.isNewID(m.Container) {
+			return Finding{Gate: "logs", Verdict: Fail, Code: CodePatternSeen, Container: l.nameOf(m.Container), Failures: m.Count, Requests: logs.Lines, Detail: m.Example}
+		}
+	}
+	if logs.Problem != nil {
+		return Finding{Gate: "logs", Verdict: NoData, Code: CodeSourceProblem, Requests: logs.Lines, Detail: logs.Problem.Message}
+	}
+	return f
+}

@@ -1,0 +1,291 @@
+package reconcile
+
+import (
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// idle is active without an open rollout: know what runs, watch it while on
+// probation, and look for something newer.
+func (l *look) idle() Decision {
+	if l.in.History.Baseline == nil {
+		return l.firstSight()
+	}
+	if !l.isBaseline() {
+		if !l.isSigned() {
+			return l.foreign(CodeForeign, "the service runs "+shortImage(l.svc().Launch.Image)+", which Drover did not bring")
+		}
+		return l.adopt("the service runs a version this Drover signed; the journal did not know it")
+	}
+	if d, done := l.repair(); done {
+		return d
+	}
+	if d, done := l.probation(); done {
+		return d
+	}
+	return l.next()
+}
+
+// firstSight takes what runs as the baseline and leaves it alone.
+func (l *look) firstSight() Decision {
+	if l.isSigned() {
+		return l.adopt("first sight: the service runs a version this Drover signed")
+	}
+	if l.in.Target.FirstSight == desired.Deploy && digestOf(l.svc().Launch.Image) == "" {
+		return l.adoptUnknown()
+	}
+	if p := l.problemOfImages(); p != nil {
+		d := l.say(Preflight, CodeRegistryProblem, again, "first sight: the registry does not say what the tag is: %s", p.Message)
+		d.Alert = p.Cause == observe.CauseAuth
+		return d
+	}
+	if digestOf(l.svc().Launch.Image) != "" {
+		return l.adopt("first sight: the service runs a pinned image")
+	}
+	return l.adopt("first sight: the tag's digest is remembered; the next one is deployed")
+}
+
+// adopt writes down what runs. After a rollback whose memory was lost Rancher
+// still names the digest that was taken back: it stays condemned (4.6).
+func (l *look) adopt(reason string) Decision {
+	b := l.running()
+	if img := l.in.Observed.Image; img.Problem == nil && img.Digest != b.Digest && !l.isSigned() && l.in.Target.FirstSight != desired.Deploy {
+		b.Over = img.Digest
+	}
+	l.record(Event{Kind: EventAdopted, Code: CodeFirstSight, Reason: reason, Baseline: &b})
+	if up := l.svc().Upgrade; up != nil {
+		if d := digestOf(up.To.Image); d != "" && up.To.Image != l.svc().Launch.Image {
+			l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: []string{d}, Reason: "rolled back, cause unknown"})
+		}
+	}
+	return l.say(Idle, CodeFirstSight, time.Millisecond, "%s", reason)
+}
+
+// adoptUnknown takes a bare tag as a baseline of unknown digest, so that whatever
+// the tag resolves to is deployed.
+func (l *look) adoptUnknown() Decision {
+	b := l.running()
+	b.Digest, b.Manifest, b.Config = "", "", ""
+	for name := range b.Sidekicks {
+		b.Sidekicks[name] = Part{Image: b.Sidekicks[name].Image}
+	}
+	reason := "first sight: the tag is deployed, pinned"
+	l.record(Event{Kind: EventAdopted, Code: CodeFirstSight, Reason: reason, Baseline: &b})
+	return l.say(Idle, CodeFirstSight, time.Millisecond, "%s", reason)
+}
+
+// running is what the launch configuration names, with what the registry knows
+// of it.
+func (l *look) running() Baseline {
+	b := Baseline{Part: l.part(l.svc().Launch.Image, l.in.Observed.Image), At: l.in.Now}
+	b.Rollout = l.svc().Launch.Labels[LabelRollout]
+	for name := range l.in.Target.Containers {
+		if launch := l.secondary(name); launch != nil {
+			if b.Sidekicks == nil {
+				b.Sidekicks = map[string]Part{}
+			}
+			b.Sidekicks[name] = l.part(launch.Image, l.in.Observed.Sidekicks[name])
+		}
+	}
+	return b
+}
+
+// part joins a launch configuration's image with what its tag resolves to. A
+// pinned image knows its digest; a bare tag is what the tag is now.
+func (l *look) part(image string, tag observe.Image) Part {
+	p := Part{Image: image, Digest: digestOf(image)}
+	if p.Digest == "" && tag.Problem == nil {
+		p.Digest = tag.Digest
+	}
+	if p.Digest == tag.Digest {
+		p.Manifest, p.Config = tag.Manifest, tag.Config
+	}
+	return p
+}
+
+func (l *look) secondary(name string) *observe.Launch {
+	for i := range l.svc().Secondary {
+		if l.svc().Secondary[i].Name == name {
+			return &l.svc().Secondary[i]
+		}
+	}
+	return nil
+}
+
+// isBaseline says that the service runs what was last known to run (ruling 6).
+func (l *look) isBaseline() bool {
+	b := l.in.History.Baseline
+	if b.Image != l.svc().Launch.Image {
+		return false
+	}
+	for name, p := range b.Sidekicks {
+		if launch := l.secondary(name); launch != nil && launch.Image != p.Image {
+			return false
+		}
+	}
+	return true
+}
+
+// repair goes to the pinned image when a rollback of a bare tag brought another
+// image than the one that was there before (ruling 4); once.
+func (l *look) repair() (Decision, bool) {
+	b, last := l.in.History.Baseline, l.in.History.Last
+	if last == nil || last.Outcome != RolledBack || b.Digest == "" || digestOf(b.Image) != "" {
+		return Decision{}, false
+	}
+	if _, mismatch := l.isRunningImage(b.Config); !mismatch {
+		return Decision{}, false
+	}
+	to := *b
+	to.Image = l.in.Observed.Image.Repository + "@" + b.Digest
+	return l.start(Restore, to, CodeRollbackMismatch, "the rollback brought another image under the same tag; going to the pinned one"), true
+}
+
+// probation watches a finished version. A late failure is answered by a fresh
+// upgrade back to the launch configuration that was good before.
+func (l *look) probation() (Decision, bool) {
+	w := l.in.History.Probation
+	if w == nil {
+		return Decision{}, false
+	}
+	if !l.in.Now.Before(w.Until) {
+		l.record(Event{Kind: EventProbationOver, Code: CodeProbation, Rollout: w.Rollout.ID})
+		return Decision{}, false
+	}
+	l.findings = l.judge()
+	if sum(l.findings) != Fail {
+		return Decision{}, false
+	}
+	reason := "failed on probation: " + failed(l.findings)
+	if by := w.Rollout.FinishBy; by != "" || len(w.Rollout.Previous) == 0 || digestOf(l.fromOf(w)) == "" {
+		d := l.say(Probation, CodeProbationFailed, l.every(), "%s; it is not taken back by itself: %s", reason, whyNotRestored(by))
+		d.Alert = true
+		return d, true
+	}
+	if d, blocked := l.blockedStart(); blocked {
+		return d, true
+	}
+	l.record(Event{Kind: EventQuarantined, Code: CodeProbationFailed, Rollout: w.Rollout.ID, Digests: l.digestsOf(w.Rollout), Reason: reason})
+	to := w.Rollout.From
+	to.Image = l.fromOf(w)
+	d := l.start(Restore, to, CodeProbationFailed, reason)
+	d.Plan.Base, d.Plan.BaseSecondary = w.Rollout.Previous, w.Rollout.PreviousSecondary
+	d.Alert = true
+	return d, true
+}
+
+func whyNotRestored(by string) string {
+	if by != "" {
+		return by + " finished it"
+	}
+	return "the launch configuration before it is not known with its digest"
+}
+
+// fromOf is the pinned image to go back to.
+func (l *look) fromOf(w *Watch) string {
+	from := w.Rollout.From
+	if digestOf(from.Image) != "" || from.Digest == "" {
+		return from.Image
+	}
+	return l.in.Observed.Image.Repository + "@" + from.Digest
+}
+
+func (l *look) digestsOf(r Rollout) []string {
+	digests := []string{r.To.Digest}
+	if r.To.Manifest != "" && r.To.Manifest != r.To.Digest {
+		digests = append(digests, r.To.Manifest)
+	}
+	return digests
+}
+
+// blockedStart holds back even a way home while nothing durable can be written or
+// a person paused the target.
+func (l *look) blockedStart() (Decision, bool) {
+	switch {
+	case l.in.Observed.Fleet.NotDurable:
+		d := l.say(Probation, CodeNotDurable, l.every(), "failed on probation, and the journal cannot be written")
+		d.Alert = true
+		return d, true
+	case l.isPaused():
+		d := l.say(Probation, CodePaused, l.every(), "failed on probation, and the target is paused")
+		d.Alert = true
+		return d, true
+	}
+	return Decision{}, false
+}
+
+// problemOfImages is the first followed image that cannot be read.
+func (l *look) problemOfImages() *observe.Problem {
+	if p := l.in.Observed.Image.Problem; p != nil {
+		return p
+	}
+	for name := range l.in.Target.Containers {
+		if p := l.in.Observed.Sidekicks[name].Problem; p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// next compares what the tags say with what runs.
+func (l *look) next() Decision {
+	if p := l.problemOfImages(); p != nil {
+		d := l.calm(CodeRegistryProblem, again, "the registry cannot be asked: "+p.Message)
+		d.Alert = p.Cause == observe.CauseAuth || p.Cause == observe.CauseInvalid
+		return d
+	}
+	to, isNewer := l.wanted()
+	if !isNewer {
+		return l.calm(CodeNothingToDo, 0, "runs what the tag names")
+	}
+	if to.Digest == l.in.History.Baseline.Over && !l.isReleased(to) {
+		return l.calm(CodePassedOver, 0, short(to.Digest)+" was there when the service was adopted as it was: the next digest is deployed, or this one by `drover retry`")
+	}
+	return l.prepare(to)
+}
+
+// calm is Idle, or Probation while that lasts.
+func (l *look) calm(code Code, after time.Duration, reason string) Decision {
+	if w := l.in.History.Probation; w != nil && l.in.Now.Before(w.Until) {
+		return l.say(Probation, CodeProbation, l.every(), "on probation until %s", w.Until.UTC().Format(time.RFC3339))
+	}
+	return l.say(Idle, code, after, "%s", reason)
+}
+
+// wanted is the baseline the tags ask for. An index that brings the same manifest
+// for the platform is nothing new (ruling 14).
+func (l *look) wanted() (Baseline, bool) {
+	img := l.in.Observed.Image
+	b := l.in.History.Baseline
+	to := Baseline{Part: Part{Image: img.Repository + "@" + img.Digest, Digest: img.Digest, Manifest: img.Manifest, Config: img.Config}}
+	isNewer := differs(b.Part, to.Part)
+	if !isNewer {
+		to.Part = b.Part
+	}
+	for name, from := range b.Sidekicks {
+		img, followed := l.in.Observed.Sidekicks[name]
+		if !followed {
+			continue
+		}
+		side := Part{Image: img.Repository + "@" + img.Digest, Digest: img.Digest, Manifest: img.Manifest, Config: img.Config}
+		if !differs(from, side) {
+			side = from
+		} else {
+			isNewer = true
+		}
+		if to.Sidekicks == nil {
+			to.Sidekicks = make(map[string]Part, len(b.Sidekicks))
+		}
+		to.Sidekicks[name] = side
+	}
+	return to, isNewer
+}
+
+func differs(from, to Part) bool {
+	if to.Digest == from.Digest {
+		return false
+	}
+	return to.Manifest == "" || to.Manifest != from.Manifest
+}

@@ -1,0 +1,170 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// look is one decision in the making: the input, the memory as it changes, and
+// the events so far. It lives for one call of Decide.
+type look struct {
+	in *Input
+	// mem is the new memory.
+	mem Memory
+	// r is the open rollout; nil when none is.
+	r *Rollout
+	// events are the durable facts so far.
+	events   []Event
+	findings []Finding
+	// isGap says that looks were missed: the bake is from zero. isJump says that
+	// so much was missed that a deadline is not believed in this look (C15).
+	isGap, isJump bool
+}
+
+const (
+	// missedLooks is how many looks may be missed before a gap is one.
+	missedLooks = 3
+	// jump is the gap after which no deadline expires for one look.
+	jump = 5 * time.Minute
+)
+
+func newLook(in *Input) *look {
+	l := &look{in: in, mem: in.Memory, r: in.History.Rollout}
+	if !l.mem.lastLook.IsZero() {
+		passed := in.Now.Sub(l.mem.lastLook)
+		l.isGap = passed < 0 || passed > missedLooks*in.Target.Rollout.Look.Duration+time.Second
+		l.isJump = passed < 0 || passed > jump
+	}
+	l.mem.lastLook = in.Now
+	return l
+}
+
+// take brings the memory up to this look.
+func (l *look) take() {
+	if id := l.judged(); l.mem.rollout != id || l.isGap {
+		l.mem.gatesFromZero()
+		l.mem.rollout = id
+	}
+	if s := l.svc().State; l.mem.state != s {
+		l.mem.state, l.mem.stateSince = s, l.in.Now
+	}
+	l.mem.blindSince, l.mem.goneSince = time.Time{}, time.Time{}
+	l.track()
+	if l.mem.scale != l.svc().Scale {
+		// Somebody scaled: count anew, and bake anew (A28).
+		l.mem.scale, l.mem.bakeStart = l.svc().Scale, time.Time{}
+	}
+	l.countServers()
+	l.countProbes()
+}
+
+// judged is the rollout whose version the gates watch: the open one, or the one
+// on probation; empty when there is none.
+func (l *look) judged() string {
+	switch w := l.in.History.Probation; {
+	case l.r != nil:
+		return l.r.ID
+	case w != nil && l.in.Now.Before(w.Until):
+		return w.Rollout.ID
+	}
+	return ""
+}
+
+// say makes the decision that writes nothing.
+func (l *look) say(p Phase, code Code, again time.Duration, format string, args ...any) Decision {
+	reason := format
+	if len(args) > 0 {
+		reason = fmt.Sprintf(format, args...)
+	}
+	return Decision{Phase: p, Code: code, Reason: reason, RequeueAfter: again}
+}
+
+// record adds a durable fact.
+func (l *look) record(e Event) {
+	e.At = l.in.Now
+	if e.Rollout == "" && l.r != nil {
+		e.Rollout = l.r.ID
+	}
+	l.events = append(l.events, e)
+}
+
+// close completes a decision: memory, findings, and a status line when something
+// a person would see has changed.
+func (l *look) close(d Decision) Decision {
+	d.Memory, d.Gates = l.mem, l.findings
+	st := &l.in.History.Status
+	v := verdicts(l.findings)
+	if st.Phase != d.Phase || st.Code != d.Code || st.Verdicts != v || st.Alert != d.Alert {
+		now := Status{Phase: d.Phase, Code: d.Code, Reason: d.Reason, Verdicts: v, Alert: d.Alert, Since: l.in.Now}
+		l.record(Event{Kind: EventStatus, Status: &now})
+	}
+	d.Events = l.events
+	return d
+}
+
+func (l *look) svc() *observe.Service { return &l.in.Observed.Service }
+
+// every is the time between two looks.
+func (l *look) every() time.Duration { return l.in.Target.Rollout.Look.Duration }
+
+// isNew says that a container was made from the launch configuration in force;
+// while a rollout is open that is the new version.
+func (l *look) isNew(c *observe.Container) bool {
+	launch := l.launchOf(c)
+	return launch != nil && c.Version == launch.Version
+}
+
+func (l *look) launchOf(c *observe.Container) *observe.Launch {
+	if c.LaunchName == "" {
+		return &l.svc().Launch
+	}
+	for i := range l.svc().Secondary {
+		if l.svc().Secondary[i].Name == c.LaunchName {
+			return &l.svc().Secondary[i]
+		}
+	}
+	return nil
+}
+
+func (l *look) isNewID(id string) bool {
+	i := slices.IndexFunc(l.svc().Containers, func(c observe.Container) bool { return c.ID == id })
+	return i >= 0 && l.isNew(&l.svc().Containers[i])
+}
+
+func (l *look) nameOf(id string) string {
+	for i := range l.svc().Containers {
+		if l.svc().Containers[i].ID == id {
+			return l.svc().Containers[i].Name
+		}
+	}
+	return id
+}
+
+// isOurs says that the launch configuration in force is this rollout's.
+func (l *look) isOurs() bool {
+	labels := l.svc().Launch.Labels
+	return l.r != nil && labels[LabelRollout] == l.r.ID && labels[LabelTo] == digestOf(l.svc().Launch.Image)
+}
+
+// isSigned says that the launch configuration carries this Drover's name and
+// names the digest it runs, whichever rollout brought it.
+func (l *look) isSigned() bool {
+	labels, d := l.svc().Launch.Labels, digestOf(l.svc().Launch.Image)
+	return d != "" && labels[LabelOwner] == l.in.Observed.Fleet.Self && labels[LabelTo] == d
+}
+
+// isPaused says that a person or the file stops writes other than rollbacks.
+func (l *look) isPaused() bool { return l.in.Target.Pause || l.in.History.PausedBy != "" }
+
+// can says whether Rancher offers an action now.
+func (l *look) can(action string) bool { return slices.Contains(l.svc().Actions, action) }
+
+// digestOf is the digest an image is pinned to; empty for a bare tag.
+func digestOf(image string) string {
+	_, digest, _ := strings.Cut(image, "@")
+	return digest
+}

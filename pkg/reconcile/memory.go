@@ -1,0 +1,197 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// Memory is what the gates have seen since they began to look: counters, and
+// since when things hold. It is never persisted. Its zero value means "from
+// zero" and is always safe: a bake that lost its memory starts again.
+type Memory struct {
+	// lastLook is the time of the look before this one.
+	lastLook time.Time
+	// rollout is the id the gates' part belongs to.
+	rollout string
+	// state is Rancher's, with the time it was first seen.
+	state      observe.ServiceState
+	stateSince time.Time
+	// bakeStart is when proof and gates began to hold without a gap.
+	bakeStart time.Time
+	// passedSince is when a passed bake began to wait for a person.
+	passedSince time.Time
+	// blindSince, noDataSince, mixedSince and goneSince are the beginnings of
+	// what must not last.
+	blindSince, noDataSince, mixedSince, goneSince time.Time
+	// sent is a write whose effect Rancher has not shown yet.
+	sent sent
+	// scale is the number the last look expected.
+	scale int
+	// tracked are the containers seen, in order of id.
+	tracked []tracked
+	// replaced counts new containers that vanished and were made again.
+	replaced int
+	// lb is the load balancer gate's part.
+	lb lbMemory
+}
+
+// sent is a write that left, and how many looks since found it without effect.
+type sent struct {
+	action Action
+	at     time.Time
+	looks  int
+}
+
+// tracked is what is remembered of one container.
+type tracked struct {
+	id string
+	// version is the launch configuration's it was made from.
+	version string
+	// seen, running and healthy are since when; healthy is without a gap.
+	seen, running, healthy time.Time
+	// wasHealthy and wasUp say that it has been: losing it is a failure.
+	wasHealthy, wasUp bool
+	// failures are failed probes in a row; answered says that one succeeded, and
+	// probed when the last sample was taken.
+	failures int
+	answered bool
+	probed   time.Time
+	// retries are connections the load balancer had to send elsewhere, and served
+	// what the server did answer in the same time.
+	retries, served int64
+}
+
+// BakeStart is when the bake began; zero when it has not.
+func (m Memory) BakeStart() time.Time { return m.bakeStart }
+
+// Sent records that a decision's action left, so that the next looks wait for
+// its effect instead of sending it again (I10).
+func (m Memory) Sent(a Action, at time.Time) Memory {
+	m.sent = sent{action: a, at: at}
+	return m
+}
+
+// gatesFromZero forgets what the gates have counted and keeps the rest.
+func (m *Memory) gatesFromZero() {
+	m.bakeStart, m.passedSince = time.Time{}, time.Time{}
+	m.tracked, m.replaced = nil, 0
+	m.lb = lbMemory{base: m.lb.base}
+}
+
+// since returns t, or now when t has not begun, and remembers it.
+func since(t *time.Time, now time.Time) time.Duration {
+	if t.IsZero() {
+		*t = now
+	}
+	return now.Sub(*t)
+}
+
+// find returns the tracked container, or nil.
+func (m *Memory) find(id string) *tracked {
+	i, ok := slices.BinarySearchFunc(m.tracked, id, func(t tracked, id string) int {
+		if t.id < id {
+			return -1
+		}
+		if t.id > id {
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return nil
+	}
+	return &m.tracked[i]
+}
+
+// track updates the containers' part from a look. It copies before it writes:
+// the memory of the caller's input stays as it was.
+func (l *look) track() {
+	before := l.mem.tracked
+	now := l.in.Now
+	next := make([]tracked, 0, len(l.svc().Containers))
+	for i := range l.svc().Containers {
+		c := &l.svc().Containers[i]
+		if isLeaving(c) {
+			continue
+		}
+		t := tracked{id: c.ID, version: c.Version, seen: now}
+		if old := l.mem.find(c.ID); old != nil {
+			t = *old
+		}
+		t.update(c, l.svc().HasHealthCheck, now)
+		next = append(next, t)
+	}
+	slices.SortFunc(next, func(a, b tracked) int {
+		if a.id < b.id {
+			return -1
+		}
+		return 1
+	})
+	l.mem.tracked = next
+	l.mem.replaced += l.vanished(before)
+}
+
+func (t *tracked) update(c *observe.Container, checked bool, now time.Time) {
+	if !isRunning(c) {
+		t.running, t.healthy = time.Time{}, time.Time{}
+		return
+	}
+	if t.running.IsZero() {
+		t.running = now
+	}
+	if !isHealthy(c, checked) {
+		t.healthy = time.Time{}
+		return
+	}
+	t.wasHealthy = true
+	if t.healthy.IsZero() {
+		t.healthy = now
+	}
+}
+
+// vanished counts containers of the new version that were there before and are
+// not any more, although nobody asked for fewer (A28).
+func (l *look) vanished(before []tracked) int {
+	if l.mem.scale != l.svc().Scale {
+		return 0
+	}
+	n := 0
+	for i := range before {
+		if before[i].version == l.svc().Launch.Version && l.mem.find(before[i].id) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// isLeaving says that a container is on its way out or was never made well.
+func isLeaving(c *observe.Container) bool {
+	switch c.State {
+	case "removing", "removed", "purging", "purged", "erroring", "error":
+		return true
+	}
+	return false
+}
+
+func isRunning(c *observe.Container) bool {
+	return c.State == "running" || c.State == "updating-running"
+}
+
+// isHealthy follows Rancher: a container without check is healthy when it runs,
+// and updating-healthy is healthy (rancher-api 2.6).
+func isHealthy(c *observe.Container, checked bool) bool {
+	if !isRunning(c) {
+		return false
+	}
+	switch c.Health {
+	case "healthy", "updating-healthy":
+		return true
+	case "":
+		// With a check a container shows a state from its start on; none at all
+		// means the look came before Rancher wrote it.
+		return !checked || c.LaunchName != ""
+	}
+	return false
+}

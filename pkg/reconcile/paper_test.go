@@ -1,0 +1,291 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// paper is a world on paper: a registry, a Rancher, a load balancer and a journal
+// small enough to be read, for scripts and seeded worlds that decide whole
+// rollouts without a socket.
+type paper struct {
+	now     time.Time
+	target  desired.Target
+	history History
+	memory  Memory
+	journal []Event
+	last    Decision
+
+	tag    string // Letter of the digest the tag names.
+	seenAt time.Time
+	gone   map[string]bool // Digests that cannot be pulled any more.
+
+	state      observe.ServiceState
+	launch     observe.Launch
+	previous   observe.Launch
+	upgrade    *observe.Upgrade
+	containers []observe.Container
+	scale      int
+	made       int
+	hosts      int
+
+	// behaviour by digest letter: ok, errors=N (one in N), never, crash, log.
+	behaviour map[string]string
+	requests  int64 // Per running container and tick.
+	served    map[string]int64
+
+	blind, lbDown, quiet, lost, stalled, notDurable bool
+	reload                                          bool
+	acted                                           []string
+}
+
+func digest(letter string) string { return "sha256:" + strings.Repeat(letter, 64)[:64] }
+
+func letterOf(image string) string {
+	_, d, ok := strings.Cut(image, "@sha256:")
+	if !ok {
+		return ""
+	}
+	return d[:1]
+}
+
+const repository = "docker.gf.com.cn/clickeggs/parrot-rest"
+
+func ptr[T any](v T) *T { return &v }
+
+func newPaper() *paper {
+	p := &paper{
+		now: time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC), state: observe.StateActive, scale: 3, hosts: 2,
+		behaviour: map[string]string{}, served: map[string]int64{}, gone: map[string]bool{}, requests: 20,
+		tag: "a",
+		target: desired.Target{
+			Name: "parrot-rest", Stack: "gf-chat", Service: "parrot-rest", Image: repository + ":latest",
+			Platform: "linux/amd64", FirstSight: desired.Adopt,
+			Rollout: desired.Rollout{
+				BatchSize: 1, Interval: desired.Seconds(5), StartFirst: ptr(false), Settle: ptr(desired.Seconds(5)),
+				Look: desired.Seconds(2), Bake: desired.Seconds(20), Probation: ptr(desired.Seconds(60)),
+				ProgressDeadline: desired.Seconds(1800), NoDataLimit: desired.Seconds(300), RollbackDeadline: desired.Seconds(300),
+				Backoff: ptr(desired.Seconds(900)), RollbacksPerDay: 2, Finish: desired.FinishAuto,
+				ApprovalTimeout: desired.Seconds(3600), OnApprovalTimeout: desired.TimeoutRollback, OnDeadline: desired.TimeoutRollback,
+			},
+			Gates: desired.Gates{
+				Health:       &desired.HealthGate{MinHealthyTime: desired.Seconds(4), Deadline: desired.Seconds(120), MaxRestarts: ptr(0)},
+				LoadBalancer: &desired.LoadBalancerGate{Name: "chat", MaxErrorRate: ptr(desired.Percent(0.01)), MinRequests: 299, ProbesCount: ptr(true)},
+			},
+		},
+	}
+	p.seenAt = p.now.Add(-time.Hour)
+	p.launch = observe.Launch{Image: repository + ":latest", Version: "v0"}
+	for range p.scale {
+		p.create("a", "healthy")
+	}
+	return p
+}
+
+func (p *paper) create(letter, health string) {
+	p.made++
+	n := len(p.containers)%p.scale + 1
+	p.containers = append(p.containers, observe.Container{
+		ID: fmt.Sprintf("1i%d", p.made), Name: fmt.Sprintf("parrot-rest-%d", n), Version: p.launch.Version, State: "running",
+		Health: health, Image: p.launch.Image, ImageID: "config-" + letter, IP: fmt.Sprintf("10.0.0.%d", p.made), StartCount: 1, HostID: "1h1", Unit: letter,
+	})
+}
+
+// snapshot is what an observer would see.
+func (p *paper) snapshot() observe.Snapshot {
+	s := observe.Snapshot{At: p.now, Hosts: observe.Hosts{Active: p.hosts, Total: 2}}
+	s.Fleet = observe.Fleet{Self: "drover-test", NotDurable: p.notDurable}
+	s.Image = observe.Image{
+		Ref: p.target.Image, Repository: repository, Digest: digest(p.tag), Manifest: digest(p.tag), Config: "config-" + p.tag, SeenAt: p.seenAt,
+	}
+	if b := p.history.Baseline; b != nil && b.Digest != "" {
+		s.Previous = observe.Pullable{Digest: b.Digest, OK: !p.gone[b.Digest[7:8]]}
+	}
+	s.Service = observe.Service{
+		ID: "1s5", Name: "parrot-rest", Stack: "gf-chat", StackKnown: true, State: p.state, Scale: p.scale, HasHealthCheck: true,
+		Launch: p.launch, Upgrade: p.upgrade, Containers: slices.Clone(p.containers), Actions: actionsOf(p.state),
+	}
+	if p.blind {
+		s.Service = observe.Service{Problem: &observe.Problem{Cause: observe.CauseUnreachable, Message: "connection refused"}}
+	}
+	s.LoadBalancer = p.readLoadBalancer()
+	return s
+}
+
+func actionsOf(s observe.ServiceState) []string {
+	switch s {
+	case observe.StateActive:
+		return []string{"upgrade", "restart"}
+	case observe.StateUpgrading:
+		return []string{"cancelupgrade", "rollback"}
+	case observe.StateUpgraded:
+		return []string{"finishupgrade", "rollback"}
+	case observe.StateCanceledUpgrade:
+		return []string{"rollback", "continueupgrade"}
+	}
+	return nil
+}
+
+func (p *paper) readLoadBalancer() observe.LoadBalancer {
+	if p.lbDown {
+		return observe.LoadBalancer{Problem: &observe.Problem{Cause: observe.CauseUnreachable, Message: "statistics page: connection refused"}}
+	}
+	lb := observe.LoadBalancer{Reloaded: p.reload}
+	p.reload = false
+	for i := range p.containers {
+		c := &p.containers[i]
+		if c.State != "running" {
+			continue
+		}
+		srv := observe.Server{Container: c.ID, Status: observe.ServerUp, Text: "UP", Weight: 1}
+		if !p.quiet {
+			srv.Delta = p.serve(c)
+		}
+		lb.Servers = append(lb.Servers, srv)
+	}
+	return lb
+}
+
+// serve counts this tick's requests; one in N fails, evenly.
+func (p *paper) serve(c *observe.Container) observe.Counts {
+	d := observe.Counts{Requests: p.requests}
+	var n int64
+	if _, err := fmt.Sscanf(p.behaviour[c.Unit], "errors=%d", &n); err != nil || n == 0 {
+		return d
+	}
+	for range p.requests {
+		p.served[c.ID]++
+		if p.served[c.ID]%n == 0 {
+			d.Failures++
+		}
+	}
+	return d
+}
+
+// look decides once and does what was decided.
+func (p *paper) look() Decision {
+	in := Input{Target: InForce(p.target, p.history), Observed: p.snapshot(), History: p.history, Memory: p.memory, Now: p.now}
+	d := Decide(in)
+	for _, e := range d.Events {
+		if e.Kind == EventStarted { // As the controller does, from what it read.
+			e.Start.Previous = json.RawMessage(`{"imageUuid":"docker:` + p.launch.Image + `"}`)
+		}
+	}
+	p.last, p.memory = d, d.Memory
+	p.journal = append(p.journal, d.Events...)
+	p.history = p.history.Apply(d.Events...)
+	if d.Action != NoAction {
+		p.memory = p.memory.Sent(d.Action, p.now)
+		if p.lost {
+			p.lost = false
+		} else {
+			p.act(d)
+		}
+	}
+	return d
+}
+
+func (p *paper) act(d Decision) {
+	if !slices.Contains(p.snapshot().Service.Actions, string(d.Action)) && !p.blind {
+		p.acted = append(p.acted, "refused "+string(d.Action))
+		return
+	}
+	p.acted = append(p.acted, string(d.Action))
+	switch d.Action {
+	case Upgrade:
+		p.startUpgrade(d.Plan.Image, d.Plan.Labels)
+	case FinishUpgrade:
+		p.state = observe.StateFinishingUpgrade
+	case Rollback:
+		p.startRollback()
+	case NoAction:
+	}
+}
+
+func (p *paper) startUpgrade(image string, labels map[string]string) {
+	p.previous = p.launch
+	p.launch = observe.Launch{Image: image, Version: fmt.Sprintf("v%d-%s", p.made, letterOf(image)), Labels: labels}
+	p.upgrade = &observe.Upgrade{To: p.launch, From: p.previous}
+	p.state = observe.StateUpgrading
+}
+
+func (p *paper) startRollback() {
+	p.launch = p.previous
+	p.state = observe.StateRollingBack
+}
+
+// tick lets Rancher work for a moment.
+func (p *paper) tick() {
+	for i := range p.containers {
+		p.live(&p.containers[i])
+	}
+	switch p.state {
+	case observe.StateUpgrading:
+		p.batch()
+	case observe.StateFinishingUpgrade:
+		p.containers = slices.DeleteFunc(p.containers, func(c observe.Container) bool { return c.Version != p.launch.Version })
+		p.state = observe.StateActive
+	case observe.StateRollingBack:
+		p.restore()
+	default:
+	}
+}
+
+func (p *paper) live(c *observe.Container) {
+	letter := c.Unit // The deployment unit carries the image's letter here.
+	switch {
+	case c.State != "running":
+	case p.behaviour[letter] == "crash":
+		c.StartCount++
+		c.Health = "initializing"
+	case p.behaviour[letter] == "never":
+		c.Health = "initializing"
+	case c.Health == "initializing":
+		c.Health = "healthy"
+	}
+}
+
+// batch replaces one old container; Rancher waits for the new one's health first.
+func (p *paper) batch() {
+	for i := range p.containers {
+		c := &p.containers[i]
+		if p.stalled || c.Version == p.launch.Version && c.State == "running" && c.Health != "healthy" {
+			return
+		}
+	}
+	for i := range p.containers {
+		if c := &p.containers[i]; c.Version != p.launch.Version && c.State == "running" {
+			c.State = "stopped"
+			p.create(letterOf(p.launch.Image), "initializing")
+			p.reload = true
+			return
+		}
+	}
+	p.state = observe.StateUpgraded
+}
+
+func (p *paper) restore() {
+	p.containers = slices.DeleteFunc(p.containers, func(c observe.Container) bool { return c.Version != p.launch.Version })
+	for i := range p.containers {
+		if c := &p.containers[i]; c.State != "running" {
+			c.State, c.Health = "running", "healthy"
+			c.StartCount++
+		}
+	}
+	p.state = observe.StateActive
+}
+
+// run looks every two seconds for a while.
+func (p *paper) run(d time.Duration, seen func(Decision)) {
+	for end := p.now.Add(d); p.now.Before(end); {
+		p.tick()
+		p.now = p.now.Add(2 * time.Second)
+		seen(p.look())
+	}
+}

@@ -1,0 +1,369 @@
+package reconcile
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+const (
+	// flapLimit is how often a tag may change in ten minutes and still be followed.
+	flapLimit = 5
+	// stopAllowance is the time one batch's stop and start may take when a
+	// rollback's duration is predicted.
+	stopAllowance = 10 * time.Second
+	// attemptLimit is how often in a row the same digest's upgrade may fail to
+	// reach Rancher.
+	attemptLimit = 3
+)
+
+// prepare brings a newer digest to its start: first the rules that need nothing
+// but memory, then the settle time, then the preflight.
+func (l *look) prepare(to Baseline) Decision {
+	if d, stop := l.refused(to); stop {
+		return d
+	}
+	if wait := l.settling(); wait > 0 {
+		return l.say(Settle, CodeSettling, min(wait, l.every()), "%s must stay the same for %s more", short(to.Digest), wait.Round(time.Millisecond))
+	}
+	for _, check := range preflight {
+		if d := check(l, to); d != nil {
+			return *d
+		}
+	}
+	if pinned, yes := l.pinFirst(); yes {
+		return l.start(Pin, pinned, CodePinFirst, "pinning the running image before the first change, so that the way back is exact")
+	}
+	return l.start(Deploy, to, CodeNewDigest, "new digest "+short(to.Digest))
+}
+
+// refused is what no waiting changes: quarantine, a tag that moved back, a person.
+func (l *look) refused(to Baseline) (Decision, bool) {
+	h := &l.in.History
+	isReleased := l.isReleased(to)
+	for d, q := range h.Quarantine {
+		if to.names(d) && !isReleased && !h.Baseline.names(d) {
+			return l.calm(CodeQuarantined, 0, fmt.Sprintf("%s is quarantined: %s; `drover retry` or a newer digest goes on", short(d), q.Reason)), true
+		}
+	}
+	switch {
+	case slices.ContainsFunc(h.Past, to.names) && !isReleased:
+		d := l.say(Held, CodeRegression, again, "the tag moved back to %s, which ran before; `drover retry` deploys it", short(to.Digest))
+		d.Alert = true
+		return d, true
+	case h.Attempts >= attemptLimit && h.Last != nil && h.Last.To.names(to.Digest):
+		d := l.say(Held, CodeGaveUp, reminder, "the upgrade to %s did not come about: %s; `drover retry` tries again", short(to.Digest), h.Last.Reason)
+		d.Alert = true
+		return d, true
+	case l.in.Target.Hold != "":
+		return l.say(Held, CodeHoldFile, again, "hold in targets.yaml: %s", l.in.Target.Hold), true
+	case l.isPaused():
+		return l.say(Held, CodePaused, again, "paused"), true
+	case !isReleased && l.in.Now.Before(h.NotBefore):
+		return l.say(Preflight, CodeBackoff, h.NotBefore.Sub(l.in.Now), "the last rollout did not stay, so the next waits until %s", h.NotBefore.UTC().Format(time.RFC3339)), true
+	case h.RollbacksSince(l.in.Now.Add(-rollbackWindow)) >= l.in.Target.Rollout.RollbacksPerDay && !isReleased:
+		d := l.say(Held, CodeDailyBudget, again, "%d rollbacks within 24 hours; `drover retry` goes on", len(h.Rollbacks))
+		d.Alert = true
+		return d, true
+	}
+	return Decision{}, false
+}
+
+// isReleased says that a person asked for this digest by name.
+func (l *look) isReleased(to Baseline) bool {
+	return slices.ContainsFunc(l.in.History.Released, to.names) || to.names(l.in.Target.Retry)
+}
+
+// settling is how long the newest of the changed digests still has to stay.
+func (l *look) settling() time.Duration {
+	settle := l.in.Target.Rollout.Settle.Duration
+	wait := settle - l.in.Now.Sub(l.in.Observed.Image.SeenAt)
+	for _, img := range l.in.Observed.Sidekicks {
+		wait = max(wait, settle-l.in.Now.Sub(img.SeenAt))
+	}
+	return wait
+}
+
+// preflight are the conditions of a start, cheapest first.
+var preflight = []func(*look, Baseline) *Decision{
+	checkImage, checkService, checkCapacity, checkWayBack, checkGates, checkBudgets,
+}
+
+// not is a reason not to start yet.
+func (l *look) not(code Code, alert bool, format string, args ...any) *Decision {
+	d := l.say(Preflight, code, l.every(), format, args...)
+	d.Alert = alert
+	return &d
+}
+
+func checkImage(l *look, _ Baseline) *Decision {
+	images := []observe.Image{l.in.Observed.Image}
+	for _, img := range l.in.Observed.Sidekicks {
+		images = append(images, img)
+	}
+	for _, img := range images {
+		switch {
+		case img.PlatformMissing:
+			return l.not(CodePlatformMissing, true, "%s has nothing for %s", img.Ref, l.in.Target.Platform)
+		case img.Flaps > flapLimit:
+			return l.not(CodeFlapping, true, "%s changed %d times within ten minutes: is the registry replicated?", img.Ref, img.Flaps)
+		}
+	}
+	return nil
+}
+
+func checkService(l *look, _ Baseline) *Decision {
+	s := l.svc()
+	_, old := l.countVersions()
+	switch {
+	case s.ContainersProblem != nil:
+		return l.not(CodeBlind, false, "the containers cannot be read: %s", s.ContainersProblem.Message)
+	case s.System:
+		return l.not(CodeSystemService, true, "it is a system service of Rancher's")
+	case !l.can(string(Upgrade)):
+		return l.not(CodeNotUpgradable, true, "Rancher does not offer the upgrade action: is the key read-only?")
+	case s.Launch.Secrets < 0:
+		return l.not(CodeSecretsHidden, true, "this key cannot see Rancher secrets and an upgrade would drop them: use an environment API key")
+	case s.Scale == 0 && !s.Global:
+		return l.not(CodeScaleZero, false, "the scale is 0: there would be nothing to judge")
+	case old > 0:
+		return l.not(CodeMixed, since(&l.mem.mixedSince, l.in.Now) >= settleMixed, "%d containers of another version run", old)
+	}
+	l.mem.mixedSince = time.Time{}
+	return nil
+}
+
+func checkCapacity(l *look, _ Baseline) *Decision {
+	s, hosts, r := l.svc(), l.in.Observed.Hosts, l.in.Target.Rollout
+	switch {
+	case hosts.Problem != nil:
+		return l.not(CodeNoHost, false, "the hosts cannot be read: %s", hosts.Problem.Message)
+	case hosts.Active == 0:
+		// Rancher would say upgraded without one new container (rancher-api 15.1).
+		return l.not(CodeNoHost, true, "no host is active")
+	case *r.StartFirst && s.RetainIP:
+		return l.not(CodeStartFirst, true, "startFirst cannot be used with retainIp")
+	case *r.StartFirst && s.HostPorts && hosts.Active <= l.expected():
+		return l.not(CodeStartFirst, true, "startFirst with published ports needs a host to spare: %d active hosts, %d containers", hosts.Active, l.expected())
+	}
+	return nil
+}
+
+// checkWayBack: a rollout starts only if its rollback is known to be possible
+// (I12).
+func checkWayBack(l *look, _ Baseline) *Decision {
+	b, p := l.in.History.Baseline, l.in.Observed.Previous
+	r := l.in.Target.Rollout
+	batches := (l.expected() + r.BatchSize - 1) / r.BatchSize
+	predicted := time.Duration(batches) * (r.Interval.Duration + stopAllowance)
+	switch {
+	case predicted > r.RollbackDeadline.Duration:
+		return l.not(CodeRollbackTooSlow, true, "a rollback would take about %s, the limit is %s: raise batchSize or rollbackDeadline", predicted, r.RollbackDeadline)
+	case b.Digest == "":
+		return nil // Unknown by the user's choice (firstSight: deploy).
+	case p.Digest != b.Digest:
+		return l.not(CodeNotPullable, false, "waiting for the registry to confirm %s, the way back", short(b.Digest))
+	case p.Problem != nil:
+		return l.not(CodeNotPullable, p.Problem.Cause != observe.CauseUnreachable, "the way back cannot be confirmed: %s", p.Problem.Message)
+	case !p.OK:
+		return l.not(CodeNotPullable, true, "%s, which runs now, is not in the registry any more: a rollback would be impossible", short(b.Digest))
+	}
+	return nil
+}
+
+// checkGates: somebody must be able to see, and what runs now must be well.
+func checkGates(l *look, _ Baseline) *Decision {
+	g := l.in.Target.Gates
+	if !l.svc().HasHealthCheck && g.HTTP == nil {
+		return l.not(CodeNoHealthSource, true, "the service has no health check and the target no http gate: nothing would tell a dead version")
+	}
+	if problem := l.prove(); problem != "" {
+		return l.not(CodeUnhealthyBefore, false, "what runs now is not well: %s", problem)
+	}
+	if d := checkLoadBalancer(l); d != nil {
+		return d
+	}
+	return checkProbes(l)
+}
+
+func checkLoadBalancer(l *look) *Decision {
+	g := l.in.Target.Gates.LoadBalancer
+	if g == nil {
+		return nil
+	}
+	lb, base := &l.in.Observed.LoadBalancer, l.mem.lb.base
+	if lb.Problem != nil {
+		return l.not(CodeBaselineBlind, lb.Problem.Cause != observe.CauseUnreachable && lb.Problem.Cause != observe.CausePending, "load balancer %s cannot be read: %s", g.Name, lb.Problem.Message)
+	}
+	if missing := l.missingRow(); missing != "" {
+		return l.not(CodeBaselineBlind, true, "load balancer %s has no server for %s", g.Name, missing)
+	}
+	limit := float64(*g.MaxErrorRate)
+	switch {
+	case l.mem.lb.baseLooks == 0:
+		return l.not(CodeBaselineBlind, false, "learning the baseline from load balancer %s", g.Name)
+	case base.Failures >= minFailures && float64(base.Failures) > limit*float64(base.Requests):
+		return l.not(CodeBaselineBad, true, "what runs now already fails %d of %d requests, the limit is %s", base.Failures, base.Requests, g.MaxErrorRate)
+	}
+	return nil
+}
+
+func checkProbes(l *look) *Decision {
+	if l.in.Target.Gates.HTTP == nil {
+		return nil
+	}
+	if p := l.in.Observed.Probes.Problem; p != nil {
+		return l.not(CodeBaselineBlind, false, "the containers cannot be probed: %s", p.Message)
+	}
+	answering := 0
+	for i := range l.mem.tracked {
+		if t := &l.mem.tracked[i]; t.answered && t.failures == 0 {
+			answering++
+		}
+	}
+	if answering == 0 {
+		return l.not(CodeBaselineBlind, false, "no container that runs now has answered a probe")
+	}
+	return nil
+}
+
+// checkBudgets: what else goes on (I4), and whether anything can be written.
+func checkBudgets(l *look, _ Baseline) *Decision {
+	f := l.in.Observed.Fleet
+	hasLoadBalancer := l.in.Target.Gates.LoadBalancer != nil
+	switch {
+	case f.NotDurable:
+		return l.not(CodeNotDurable, true, "the journal cannot be written")
+	case f.LimitRollbacks > 0 && f.RollbacksLastHour >= f.LimitRollbacks:
+		return l.not(CodeBreaker, true, "%d rollbacks within the last hour over all targets: nothing starts", f.RollbacksLastHour)
+	case f.LimitEnvironment > 0 && f.Open >= f.LimitEnvironment:
+		return l.not(CodeBudget, false, "%d rollouts are open, the limit is %d", f.Open, f.LimitEnvironment)
+	case hasLoadBalancer && f.LimitLoadBalancer > 0 && f.OpenOnLoadBalancer >= f.LimitLoadBalancer:
+		return l.not(CodeBudget, false, "%d rollouts share the load balancer, the limit is %d", f.OpenOnLoadBalancer, f.LimitLoadBalancer)
+	}
+	return nil
+}
+
+// pinFirst: a service that runs a bare tag is pinned to the same image before its
+// first change, when the running image is verified to be the adopted one.
+func (l *look) pinFirst() (Baseline, bool) {
+	b := *l.in.History.Baseline
+	if digestOf(b.Image) != "" || b.Digest == "" {
+		return b, false
+	}
+	if verified, _ := l.isRunningImage(b.Config); !verified {
+		return b, false
+	}
+	b.Image = l.in.Observed.Image.Repository + "@" + b.Digest
+	return b, true
+}
+
+// start makes the decision to upgrade. Its event is on disk before the request.
+func (l *look) start(kind Kind, to Baseline, code Code, reason string) Decision {
+	r := l.newRollout(kind, to)
+	l.r = r
+	l.record(Event{Kind: EventStarted, Start: r, Code: code, Reason: reason})
+	l.mem.sent = sent{}
+	d := l.say(Starting, code, l.every(), "%s", reason)
+	d.Action, d.Plan = Upgrade, l.plan(r)
+	return d
+}
+
+func (l *look) newRollout(kind Kind, to Baseline) *Rollout {
+	b := *l.in.History.Baseline
+	r := &Rollout{
+		ID: l.rolloutID(to), Kind: kind, Tag: l.in.Target.Image, To: to, From: b,
+		Revision: l.in.Observed.Image.Revision,
+		Started:  l.in.Now, Deadline: l.in.Now.Add(l.in.Target.Rollout.ProgressDeadline.Duration),
+		Policy: l.in.Target,
+	}
+	if kind != Deploy {
+		r.Revision = ""
+	}
+	for i := range l.svc().Containers {
+		r.Containers = append(r.Containers, l.svc().Containers[i].ID)
+	}
+	return r
+}
+
+// rolloutID is made from what the rollout is: the same decision has the same id.
+func (l *look) rolloutID(to Baseline) string {
+	h := fnv.New64a()
+	fmt.Fprint(h, l.in.Target.Key(), l.svc().ID, to.Image, l.in.Now.UnixNano())
+	return fmt.Sprintf("%s-%012x", l.in.Target.Service, h.Sum64()&0xffffffffffff)
+}
+
+func (l *look) plan(r *Rollout) *Plan {
+	p := &Plan{
+		Rollout: r.ID, Kind: r.Kind, ExpectVersion: l.svc().Launch.Version, Image: r.To.Image,
+		BatchSize: l.in.Target.Rollout.BatchSize, Interval: l.in.Target.Rollout.Interval.Duration,
+		StartFirst: *l.in.Target.Rollout.StartFirst,
+		Labels: map[string]string{
+			LabelRollout: r.ID, LabelImage: r.Tag, LabelFrom: r.From.Digest, LabelTo: r.To.Digest,
+			LabelStarted: r.Started.UTC().Format(time.RFC3339), LabelDeadline: r.Deadline.UTC().Format(time.RFC3339),
+			LabelOwner: l.in.Observed.Fleet.Self, LabelPolicy: l.in.Target.PolicyHash(), LabelKind: string(r.Kind),
+		},
+	}
+	if r.Revision != "" {
+		p.Labels[LabelRevision] = r.Revision
+	}
+	for name, side := range r.To.Sidekicks {
+		if r.From.Sidekicks[name].Image == side.Image {
+			continue
+		}
+		if p.Sidekicks == nil {
+			p.Sidekicks = map[string]string{}
+		}
+		p.Sidekicks[name] = side.Image
+	}
+	return p
+}
+
+// recover rebuilds a rollout of ours from the labels Rancher shows, when the
+// journal does not know it: gates and bake from zero, deadline as it was.
+func (l *look) recover() {
+	launch, up := l.svc().Launch, l.svc().Upgrade
+	r := &Rollout{
+		ID: launch.Labels[LabelRollout], Kind: Kind(launch.Labels[LabelKind]), Tag: launch.Labels[LabelImage],
+		To: l.running(), Policy: l.in.Target, Confirmed: true, Revision: launch.Labels[LabelRevision],
+	}
+	if r.Kind != Pin && r.Kind != Restore {
+		r.Kind = Deploy
+	}
+	if up != nil {
+		r.From.Part = Part{Image: up.From.Image, Digest: launch.Labels[LabelFrom]}
+	}
+	r.Started = parseTime(launch.Labels[LabelStarted], l.in.Now)
+	r.Deadline = parseTime(launch.Labels[LabelDeadline], l.in.Now.Add(l.in.Target.Rollout.ProgressDeadline.Duration))
+	l.r = r
+	l.record(Event{Kind: EventRecovered, Start: r, Reason: "Rancher shows a rollout of this Drover that the journal does not know"})
+}
+
+func parseTime(s string, otherwise time.Time) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return otherwise
+	}
+	return t
+}
+
+// shortImage is a pinned image as people read it.
+func shortImage(image string) string {
+	repository, digest, isPinned := strings.Cut(image, "@")
+	if !isPinned {
+		return image
+	}
+	return repository + "@" + short(digest)
+}
+
+// short is a digest as people read it: its first twelve characters.
+func short(digest string) string {
+	if len(digest) > 19 {
+		return digest[:19]
+	}
+	return digest
+}

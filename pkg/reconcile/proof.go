@@ -1,0 +1,121 @@
+package reconcile
+
+import (
+	"fmt"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// expected is how many containers of the primary there must be.
+func (l *look) expected() int {
+	if l.svc().Global {
+		return l.in.Observed.Hosts.Active
+	}
+	return l.svc().Scale
+}
+
+// countVersions counts running primary containers, new and old.
+func (l *look) countVersions() (fresh, old int) {
+	for i := range l.svc().Containers {
+		c := &l.svc().Containers[i]
+		if c.LaunchName != "" || !isRunning(c) {
+			continue
+		}
+		if l.isNew(c) {
+			fresh++
+		} else {
+			old++
+		}
+	}
+	return fresh, old
+}
+
+// prove says what is missing until every container is of the launch
+// configuration in force, runs its image and is healthy; nothing else runs. The
+// service's state, healthState and currentScale are not asked: they lie at times
+// (rancher-api 14.3, 15.1).
+func (l *look) prove() string {
+	if problem := l.proveImages(); problem != "" {
+		return problem
+	}
+	checked := l.svc().HasHealthCheck
+	for i := range l.svc().Containers {
+		c := &l.svc().Containers[i]
+		if l.isNew(c) && isRunning(c) && !isHealthy(c, checked) {
+			return fmt.Sprintf("%s is %s", c.Name, orUnknown(c.Health))
+		}
+	}
+	return ""
+}
+
+// proveImages is prove for counts, versions and images, and for the health of
+// what carries a check.
+func (l *look) proveImages() string {
+	if p := l.svc().ContainersProblem; p != nil {
+		return "its containers cannot be read: " + p.Message
+	}
+	good := 0
+	for i := range l.svc().Containers {
+		c := &l.svc().Containers[i]
+		if isLeaving(c) {
+			continue
+		}
+		if problem := l.proveContainer(c); problem != "" {
+			return problem
+		}
+		if c.LaunchName == "" && l.isNew(c) {
+			good++
+		}
+	}
+	if want := l.expected(); good < want {
+		return fmt.Sprintf("%d of %d containers of the wanted version run", good, want)
+	}
+	return ""
+}
+
+func (l *look) proveContainer(c *observe.Container) string {
+	launch := l.launchOf(c)
+	switch {
+	case launch == nil:
+		return c.Name + " belongs to no launch configuration"
+	case !l.isNew(c) && isRunning(c):
+		return c.Name + " of another version still runs"
+	case !l.isNew(c):
+		return "" // Stopped: Rancher keeps it for the way back.
+	case c.Image != launch.Image:
+		return fmt.Sprintf("%s runs %s", c.Name, c.Image)
+	case !isRunning(c):
+		return fmt.Sprintf("%s is %s", c.Name, orUnknown(c.State))
+	case c.Health != "" && !isHealthy(c, l.svc().HasHealthCheck):
+		return fmt.Sprintf("%s is %s", c.Name, c.Health)
+	}
+	return ""
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "in an unknown state"
+	}
+	return s
+}
+
+// isRunningImage says whether every running primary container is known to run the
+// image configuration (ruling 4), and whether any is known to run another one.
+func (l *look) isRunningImage(config string) (verified, mismatch bool) {
+	known, total := 0, 0
+	for i := range l.svc().Containers {
+		c := &l.svc().Containers[i]
+		if c.LaunchName != "" || !isRunning(c) {
+			continue
+		}
+		total++
+		if c.ImageID == "" {
+			continue
+		}
+		known++
+		if c.ImageID != config {
+			mismatch = true
+		}
+	}
+	return config != "" && total > 0 && known == total && !mismatch, config != "" && mismatch
+}
