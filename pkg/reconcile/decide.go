@@ -10,7 +10,8 @@ import (
 // Decide says what to do next. It is pure: the same input gives the same
 // decision (I14).
 func Decide(in Input) Decision {
-	l := newLook(&in)
+	l := look{in: &in, mem: in.Memory, r: in.History.Rollout}
+	l.begin()
 	return l.close(l.decide())
 }
 
@@ -47,12 +48,8 @@ func (l *look) decide() Decision {
 	switch l.svc().State {
 	case observe.StateActive:
 		return l.active()
-	case observe.StateUpgrading:
-		return l.ours(l.upgrading)
-	case observe.StateUpgraded:
-		return l.ours(l.upgraded)
-	case observe.StateFinishingUpgrade:
-		return l.ours(l.finishing)
+	case observe.StateUpgrading, observe.StateUpgraded, observe.StateFinishingUpgrade:
+		return l.inUpgrade()
 	case observe.StateRollingBack:
 		return l.rollingBack()
 	case observe.StateCanceledUpgrade, observe.StateCancelingUpgrade:
@@ -123,9 +120,9 @@ func (l *look) stuck() Decision {
 	return d
 }
 
-// ours calls next when the upgrade Rancher shows is this Drover's, known from the
-// journal or, when that is lost, from the labels; anything else is somebody's.
-func (l *look) ours(next func() Decision) Decision {
+// inUpgrade goes on with an upgrade that is this Drover's, known from the journal
+// or, when that is lost, from the labels; anything else is somebody's.
+func (l *look) inUpgrade() Decision {
 	if l.r == nil && l.isSigned() && !l.isClosed() {
 		l.recover()
 	}
@@ -135,7 +132,14 @@ func (l *look) ours(next func() Decision) Decision {
 	if !l.r.Confirmed {
 		l.record(Event{Kind: EventConfirmed})
 	}
-	return next()
+	switch l.svc().State {
+	case observe.StateUpgrading:
+		return l.upgrading()
+	case observe.StateUpgraded:
+		return l.upgraded()
+	default:
+		return l.finishing()
+	}
 }
 
 func (l *look) isClosed() bool {
@@ -248,7 +252,7 @@ func (l *look) bake() Decision {
 	held, whole := since(&l.mem.bakeStart, l.in.Now), l.in.Target.Rollout.Bake.Duration
 	switch {
 	case held < whole:
-		return l.say(Bake, CodeBaking, min(l.every(), whole-held), "baking %s of %s", held.Round(time.Second), whole)
+		return l.say(Bake, CodeBaking, min(l.every(), whole-held), "every gate holds so far")
 	case sum(l.findings) != Pass:
 		l.mem.passedSince = time.Time{}
 		d := l.say(Bake, CodeShortOfEvidence, l.every(), "the bake is over and not every gate has passed: %s", l.blindGates())

@@ -36,6 +36,8 @@ type Decision struct {
 	// Events are the durable facts of this decision, in order. They are on disk
 	// before Action leaves.
 	Events []Event `json:"events,omitempty"`
+	// BakeStart is since when the bake holds; zero when it does not.
+	BakeStart time.Time `json:"bakeStart,omitzero"`
 	// Memory goes into the next Input.
 	Memory Memory `json:"-"`
 	// RequeueAfter is when something is supposed to happen by itself; zero means

@@ -6,25 +6,23 @@ import (
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
-// gate judges one kind of evidence. It reads the look and keeps what it counts in
-// the look's memory; it does not know the other gates.
-type gate func(l *look) Finding
-
-// judge asks every gate the target has.
+// judge asks every gate the target has. A gate is a function of the look: it reads
+// one kind of evidence, keeps what it counts in the look's memory, and does not
+// know the other gates.
 func (l *look) judge() []Finding {
-	g := l.in.Target.Gates
+	g := &l.in.Target.Gates
 	findings := make([]Finding, 0, 4)
 	if g.Health != nil {
-		findings = append(findings, gate(judgeHealth)(l))
+		findings = append(findings, judgeHealth(l))
 	}
 	if g.LoadBalancer != nil {
-		findings = append(findings, gate(judgeLoadBalancer)(l))
+		findings = append(findings, judgeLoadBalancer(l))
 	}
 	if g.HTTP != nil {
-		findings = append(findings, gate(judgeHTTP)(l))
+		findings = append(findings, judgeHTTP(l))
 	}
 	if g.Logs != nil {
-		findings = append(findings, gate(judgeLogs)(l))
+		findings = append(findings, judgeLogs(l))
 	}
 	return findings
 }
@@ -41,8 +39,8 @@ func judgeHealth(l *look) Finding {
 	restarts := l.mem.replaced
 	for i := range l.svc().Containers {
 		c := &l.svc().Containers[i]
-		t := l.mem.find(c.ID)
-		if t == nil || !l.isNew(c) {
+		t := &l.mem.tracked[i]
+		if t.isLeaving || !l.isNew(c) {
 			continue
 		}
 		f.Containers++
@@ -100,8 +98,8 @@ func judgeHTTP(l *look) Finding {
 	isBlind := l.controlFails()
 	for i := range l.svc().Containers {
 		c := &l.svc().Containers[i]
-		t := l.mem.find(c.ID)
-		if t == nil || !l.isNew(c) || c.LaunchName != "" {
+		t := &l.mem.tracked[i]
+		if t.isLeaving || !l.isNew(c) || c.LaunchName != "" {
 			continue
 		}
 		f.Containers++

@@ -66,7 +66,7 @@ func (l *look) countServers() {
 	var fresh, old observe.Counts
 	for i := range lb.Servers {
 		s := &lb.Servers[i]
-		t := l.mem.find(s.Container)
+		t := at(l.mem.tracked, i, s.Container)
 		switch {
 		case t == nil:
 			l.mem.lb.unknown += s.Delta.Requests
@@ -194,11 +194,11 @@ func (m *lbMemory) countedFailures(synthetic int64) int64 {
 func (l *look) judgeServers(f Finding) (Finding, bool) {
 	for i := range l.svc().Containers {
 		c := &l.svc().Containers[i]
-		t := l.mem.find(c.ID)
-		if t == nil || !l.isNew(c) || c.LaunchName != "" {
+		t := &l.mem.tracked[i]
+		if t.isLeaving || !l.isNew(c) || c.LaunchName != "" {
 			continue
 		}
-		row := l.row(c.ID)
+		row := l.row(i, c.ID)
 		f.Container = c.Name
 		switch {
 		case row == nil:
@@ -217,8 +217,12 @@ func (l *look) judgeServers(f Finding) (Finding, bool) {
 	return f, false
 }
 
-func (l *look) row(container string) *observe.Server {
+// row is the server row of a container; the hint is where it probably stands.
+func (l *look) row(hint int, container string) *observe.Server {
 	servers := l.in.Observed.LoadBalancer.Servers
+	if hint < len(servers) && servers[hint].Container == container {
+		return &servers[hint]
+	}
 	for i := range servers {
 		if servers[i].Container == container {
 			return &servers[i]
@@ -286,11 +290,11 @@ func (l *look) isProbed() bool {
 func (l *look) missingRow() string {
 	for i := range l.svc().Containers {
 		c := &l.svc().Containers[i]
-		t := l.mem.find(c.ID)
-		if t == nil || t.running.IsZero() || !l.isNew(c) || c.LaunchName != "" {
+		t := &l.mem.tracked[i]
+		if t.isLeaving || t.running.IsZero() || !l.isNew(c) || c.LaunchName != "" {
 			continue
 		}
-		if l.row(c.ID) == nil {
+		if l.row(i, c.ID) == nil {
 			return c.Name
 		}
 	}

@@ -32,15 +32,14 @@ const (
 	jump = 5 * time.Minute
 )
 
-func newLook(in *Input) *look {
-	l := &look{in: in, mem: in.Memory, r: in.History.Rollout}
-	if !l.mem.lastLook.IsZero() {
-		passed := in.Now.Sub(l.mem.lastLook)
-		l.isGap = passed < 0 || passed > missedLooks*in.Target.Rollout.Look.Duration+time.Second
+// begin notices what was missed since the last look.
+func (l *look) begin() {
+	if last := l.mem.lastLook; !last.IsZero() {
+		passed := l.in.Now.Sub(last)
+		l.isGap = passed < 0 || passed > missedLooks*l.every()+time.Second
 		l.isJump = passed < 0 || passed > jump
 	}
-	l.mem.lastLook = in.Now
-	return l
+	l.mem.lastLook = l.in.Now
 }
 
 // take brings the memory up to this look.
@@ -95,7 +94,7 @@ func (l *look) record(e Event) {
 // close completes a decision: memory, findings, and a status line when something
 // a person would see has changed.
 func (l *look) close(d Decision) Decision {
-	d.Memory, d.Gates = l.mem, l.findings
+	d.Memory, d.Gates, d.BakeStart = l.mem, l.findings, l.mem.bakeStart
 	st := &l.in.History.Status
 	v := verdicts(l.findings)
 	if st.Phase != d.Phase || st.Code != d.Code || st.Verdicts != v || st.Alert != d.Alert {

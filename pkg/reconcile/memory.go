@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"slices"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -29,7 +28,7 @@ type Memory struct {
 	sent sent
 	// scale is the number the last look expected.
 	scale int
-	// tracked are the containers seen, in order of id.
+	// tracked are the containers of the last look, in its order.
 	tracked []tracked
 	// replaced counts new containers that vanished and were made again.
 	replaced int
@@ -49,6 +48,8 @@ type tracked struct {
 	id string
 	// version is the launch configuration's it was made from.
 	version string
+	// isLeaving says that it is on its way out or was never made well.
+	isLeaving bool
 	// seen, running and healthy are since when; healthy is without a gap.
 	seen, running, healthy time.Time
 	// wasHealthy and wasUp say that it has been: losing it is a failure.
@@ -62,9 +63,6 @@ type tracked struct {
 	// what the server did answer in the same time.
 	retries, served int64
 }
-
-// BakeStart is when the bake began; zero when it has not.
-func (m Memory) BakeStart() time.Time { return m.bakeStart }
 
 // Sent records that a decision's action left, so that the next looks wait for
 // its effect instead of sending it again (I10).
@@ -88,47 +86,36 @@ func since(t *time.Time, now time.Time) time.Duration {
 	return now.Sub(*t)
 }
 
-// find returns the tracked container, or nil.
-func (m *Memory) find(id string) *tracked {
-	i, ok := slices.BinarySearchFunc(m.tracked, id, func(t tracked, id string) int {
-		if t.id < id {
-			return -1
-		}
-		if t.id > id {
-			return 1
-		}
-		return 0
-	})
-	if !ok {
-		return nil
+// at returns the entry of a container, or nil. Looks name containers in the same
+// order nearly always, so the place of the last time is tried first.
+func at(entries []tracked, hint int, id string) *tracked {
+	if hint < len(entries) && entries[hint].id == id {
+		return &entries[hint]
 	}
-	return &m.tracked[i]
+	for i := range entries {
+		if entries[i].id == id {
+			return &entries[i]
+		}
+	}
+	return nil
 }
 
-// track updates the containers' part from a look. It copies before it writes:
-// the memory of the caller's input stays as it was.
+// track updates the containers' part from a look: one entry per container, in the
+// same order. It copies before it writes: the memory of the caller's input stays
+// as it was.
 func (l *look) track() {
-	before := l.mem.tracked
-	now := l.in.Now
-	next := make([]tracked, 0, len(l.svc().Containers))
-	for i := range l.svc().Containers {
-		c := &l.svc().Containers[i]
-		if isLeaving(c) {
-			continue
+	before, containers := l.mem.tracked, l.svc().Containers
+	next := make([]tracked, len(containers))
+	for i := range containers {
+		c, t := &containers[i], &next[i]
+		if old := at(before, i, c.ID); old != nil {
+			*t = *old
+		} else {
+			t.id, t.version, t.seen = c.ID, c.Version, l.in.Now
 		}
-		t := tracked{id: c.ID, version: c.Version, seen: now}
-		if old := l.mem.find(c.ID); old != nil {
-			t = *old
-		}
-		t.update(c, l.svc().HasHealthCheck, now)
-		next = append(next, t)
+		t.isLeaving = isLeaving(c)
+		t.update(c, l.svc().HasHealthCheck, l.in.Now)
 	}
-	slices.SortFunc(next, func(a, b tracked) int {
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
 	l.mem.tracked = next
 	l.mem.replaced += l.vanished(before)
 }
@@ -159,7 +146,11 @@ func (l *look) vanished(before []tracked) int {
 	}
 	n := 0
 	for i := range before {
-		if before[i].version == l.svc().Launch.Version && l.mem.find(before[i].id) == nil {
+		b := &before[i]
+		if b.isLeaving || b.version != l.svc().Launch.Version {
+			continue
+		}
+		if t := at(l.mem.tracked, i, b.id); t == nil || t.isLeaving {
 			n++
 		}
 	}

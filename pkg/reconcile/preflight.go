@@ -30,10 +30,8 @@ func (l *look) prepare(to Baseline) Decision {
 	if wait := l.settling(); wait > 0 {
 		return l.say(Settle, CodeSettling, min(wait, l.every()), "%s must stay the same for %s more", short(to.Digest), wait.Round(time.Millisecond))
 	}
-	for _, check := range preflight {
-		if d := check(l, to); d != nil {
-			return *d
-		}
+	if d := l.preflight(); d != nil {
+		return *d
 	}
 	if pinned, yes := l.pinFirst(); yes {
 		return l.start(Pin, pinned, CodePinFirst, "pinning the running image before the first change, so that the way back is exact")
@@ -88,9 +86,24 @@ func (l *look) settling() time.Duration {
 	return wait
 }
 
-// preflight are the conditions of a start, cheapest first.
-var preflight = []func(*look, Baseline) *Decision{
-	checkImage, checkService, checkCapacity, checkWayBack, checkGates, checkBudgets,
+// preflight asks the conditions of a start, cheapest first.
+func (l *look) preflight() *Decision {
+	if d := checkImage(l); d != nil {
+		return d
+	}
+	if d := checkService(l); d != nil {
+		return d
+	}
+	if d := checkCapacity(l); d != nil {
+		return d
+	}
+	if d := checkWayBack(l); d != nil {
+		return d
+	}
+	if d := checkGates(l); d != nil {
+		return d
+	}
+	return checkBudgets(l)
 }
 
 // not is a reason not to start yet.
@@ -100,7 +113,7 @@ func (l *look) not(code Code, alert bool, format string, args ...any) *Decision 
 	return &d
 }
 
-func checkImage(l *look, _ Baseline) *Decision {
+func checkImage(l *look) *Decision {
 	images := []observe.Image{l.in.Observed.Image}
 	for _, img := range l.in.Observed.Sidekicks {
 		images = append(images, img)
@@ -116,7 +129,7 @@ func checkImage(l *look, _ Baseline) *Decision {
 	return nil
 }
 
-func checkService(l *look, _ Baseline) *Decision {
+func checkService(l *look) *Decision {
 	s := l.svc()
 	_, old := l.countVersions()
 	switch {
@@ -137,7 +150,7 @@ func checkService(l *look, _ Baseline) *Decision {
 	return nil
 }
 
-func checkCapacity(l *look, _ Baseline) *Decision {
+func checkCapacity(l *look) *Decision {
 	s, hosts, r := l.svc(), l.in.Observed.Hosts, l.in.Target.Rollout
 	switch {
 	case hosts.Problem != nil:
@@ -155,7 +168,7 @@ func checkCapacity(l *look, _ Baseline) *Decision {
 
 // checkWayBack: a rollout starts only if its rollback is known to be possible
 // (I12).
-func checkWayBack(l *look, _ Baseline) *Decision {
+func checkWayBack(l *look) *Decision {
 	b, p := l.in.History.Baseline, l.in.Observed.Previous
 	r := l.in.Target.Rollout
 	batches := (l.expected() + r.BatchSize - 1) / r.BatchSize
@@ -176,7 +189,7 @@ func checkWayBack(l *look, _ Baseline) *Decision {
 }
 
 // checkGates: somebody must be able to see, and what runs now must be well.
-func checkGates(l *look, _ Baseline) *Decision {
+func checkGates(l *look) *Decision {
 	g := l.in.Target.Gates
 	if !l.svc().HasHealthCheck && g.HTTP == nil {
 		return l.not(CodeNoHealthSource, true, "the service has no health check and the target no http gate: nothing would tell a dead version")
@@ -232,7 +245,7 @@ func checkProbes(l *look) *Decision {
 }
 
 // checkBudgets: what else goes on (I4), and whether anything can be written.
-func checkBudgets(l *look, _ Baseline) *Decision {
+func checkBudgets(l *look) *Decision {
 	f := l.in.Observed.Fleet
 	hasLoadBalancer := l.in.Target.Gates.LoadBalancer != nil
 	switch {

@@ -18,8 +18,8 @@ func (l *look) countProbes() {
 	}
 	for i := range l.in.Observed.Probes.Samples {
 		s := &l.in.Observed.Probes.Samples[i]
-		t := l.mem.find(s.Container)
-		if t == nil {
+		t := at(l.mem.tracked, i, s.Container)
+		if t == nil || t.isLeaving {
 			continue
 		}
 		t.probed = s.At
@@ -63,8 +63,8 @@ func (l *look) controlFails() bool {
 	controls, failing := 0, 0
 	for i := range l.svc().Containers {
 		c := &l.svc().Containers[i]
-		t := l.mem.find(c.ID)
-		if t == nil || l.isNew(c) || !isRunning(c) || c.LaunchName != "" || t.probed.IsZero() {
+		t := &l.mem.tracked[i]
+		if t.isLeaving || l.isNew(c) || !isRunning(c) || c.LaunchName != "" || t.probed.IsZero() {
 			continue
 		}
 		controls++
