@@ -179,11 +179,14 @@ func (c *Client) hosts(ctx context.Context) (map[string]bool, error) {
 // countHosts counts.
 func countHosts(hosts map[string]bool) observe.Hosts {
 	counted := observe.Hosts{Total: len(hosts)}
-	for _, usable := range hosts {
+	for id, usable := range hosts {
 		if usable {
 			counted.Active++
+			continue
 		}
+		counted.Down = append(counted.Down, id)
 	}
+	slices.Sort(counted.Down)
 	return counted
 }
 
