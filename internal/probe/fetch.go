@@ -168,5 +168,8 @@ func csvAddress(stats string) (address, host string, err error) {
 		return "", "", errors.New("must not hold a user name or a password")
 	}
 	u.Fragment = ""
+	if u.Path == "" {
+		u.Path = "/"
+	}
 	return strings.TrimSuffix(u.String(), ";csv") + ";csv", u.Host, nil
 }

@@ -1,0 +1,726 @@
+package probe
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// fakeRow is a server of a fakeHAProxy.
+type fakeRow struct {
+	proxy, name, status, check, addr, mode string
+	weight                                 int
+	ok, notFound, failed, eresp, wredis    int
+	lastchg                                int
+}
+
+// fakeHAProxy serves a statistics page that a test may change between polls.
+type fakeHAProxy struct {
+	mu      sync.Mutex
+	age     int
+	pid     int
+	rows    []fakeRow
+	status  int
+	body    string
+	polls   atomic.Int64
+	entered chan struct{}
+	release chan struct{}
+	server  *httptest.Server
+}
+
+func newFakeHAProxy(t *testing.T, rows ...fakeRow) *fakeHAProxy {
+	f := &fakeHAProxy{age: 100, pid: 1, rows: rows}
+	f.server = httptest.NewServer(f)
+	t.Cleanup(f.server.Close)
+	return f
+}
+
+func (f *fakeHAProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.polls.Add(1)
+	if f.entered != nil {
+		f.entered <- struct{}{}
+		<-f.release
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	user, password, _ := r.BasicAuth()
+	switch {
+	case user != "admin" || password != "secret":
+		w.WriteHeader(http.StatusUnauthorized)
+	case r.URL.RawQuery != "stats;csv":
+		w.WriteHeader(http.StatusNotFound)
+	case f.status != 0:
+		w.WriteHeader(f.status)
+	case f.body != "":
+		fmt.Fprint(w, f.body)
+	default:
+		fmt.Fprint(w, f.page())
+	}
+}
+
+func (f *fakeHAProxy) page() string {
+	var b strings.Builder
+	b.WriteString(tinyHeader)
+	if f.age >= 0 {
+		fmt.Fprintf(&b, "default,BACKEND,UP,0,,1,%d,%d,0,0,0,0,0,0,0,0,0,0,,0,0,,http,,\n", f.pid, f.age)
+	}
+	for _, r := range f.rows {
+		mode, responses := r.mode, fmt.Sprintf("0,%d,0,%d,%d,0", r.ok, r.notFound, r.failed)
+		if mode == "" {
+			mode = "http"
+		}
+		if mode == "tcp" {
+			responses = ",,,,,"
+		}
+		fmt.Fprintf(&b, "%s,%s,%s,%d,%s,2,%d,%d,%s,0,%d,0,%d,0,0,5,%s,%s,,\n",
+			r.proxy, r.name, r.status, r.weight, r.check, f.pid, r.lastchg, responses, r.eresp, r.wredis, r.addr, mode)
+	}
+	return b.String()
+}
+
+// set changes the page.
+func (f *fakeHAProxy) set(change func(*fakeHAProxy)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
+// serving is a row of Rancher's making for a container that serves.
+func serving(ip string, ok, failed int) fakeRow {
+	return fakeRow{proxy: "80_", name: rancherName(ip), status: "UP", check: "L7OK", weight: 1, ok: ok, failed: failed}
+}
+
+func rancherName(ip string) string {
+	sum := sha1.Sum([]byte(ip))
+	return hex.EncodeToString(sum[:])
+}
+
+func running(id, ip string) observe.Container {
+	return observe.Container{ID: id, IP: ip, State: "running"}
+}
+
+func secret() (string, error) { return "secret", nil }
+
+// newTestReader makes a Reader of one load balancer "lb" that never shares a page
+// between looks.
+func newTestReader(t *testing.T, haproxies ...*fakeHAProxy) *Reader {
+	t.Helper()
+	spec := LoadBalancerSpec{Name: "lb", Username: "admin", Password: secret}
+	for _, f := range haproxies {
+		spec.Stats = append(spec.Stats, f.server.URL+"/admin?stats")
+	}
+	return newReaderOf(t, spec)
+}
+
+func newReaderOf(t *testing.T, spec LoadBalancerSpec) *Reader {
+	t.Helper()
+	r := NewReader(ReaderOptions{Fresh: time.Nanosecond})
+	if err := r.Update([]LoadBalancerSpec{spec}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// look reads and fails the test on a problem.
+func look(t *testing.T, r *Reader, key string, containers ...observe.Container) observe.LoadBalancer {
+	t.Helper()
+	lb := r.Read(t.Context(), key, "lb", containers)
+	if lb.Problem != nil {
+		t.Fatalf("Read: %v", lb.Problem)
+	}
+	return lb
+}
+
+// serverOf finds the row of a container.
+func serverOf(t *testing.T, lb observe.LoadBalancer, container string) observe.Server {
+	t.Helper()
+	for _, s := range lb.Servers {
+		if s.Container == container {
+			return s
+		}
+	}
+	t.Fatalf("no server of container %q in %+v", container, lb.Servers)
+	return observe.Server{}
+}
+
+func wantDelta(t *testing.T, lb observe.LoadBalancer, container string, requests, failures int64) {
+	t.Helper()
+	d := serverOf(t, lb, container).Delta
+	if d.Requests != requests || d.Failures != failures {
+		t.Errorf("delta of %q = %d requests, %d failed, want %d, %d", container, d.Requests, d.Failures, requests, failures)
+	}
+}
+
+func wantProblem(t *testing.T, lb observe.LoadBalancer, cause observe.Cause, text string) {
+	t.Helper()
+	if lb.Problem == nil || lb.Problem.Cause != cause || !strings.Contains(lb.Problem.Message, text) {
+		t.Errorf("problem = %v, want cause %s and %q", lb.Problem, cause, text)
+	}
+}
+
+func TestDifferencesBetweenLooks(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 100, 2))
+	r := newTestReader(t, f)
+	lb := look(t, r, "k", running("1i1", "10.0.0.1"))
+	if !lb.First || lb.Reloaded || lb.Partial {
+		t.Errorf("first look = %+v, want First only", lb)
+	}
+	wantDelta(t, lb, "1i1", 0, 0)
+	f.set(func(f *fakeHAProxy) { f.rows[0].ok, f.rows[0].failed, f.rows[0].eresp = 110, 3, 1 })
+	lb = look(t, r, "k", running("1i1", "10.0.0.1"))
+	if lb.First || lb.Reloaded || lb.Partial {
+		t.Errorf("second look = %+v, want a plain one", lb)
+	}
+	wantDelta(t, lb, "1i1", 12, 2)
+	s := serverOf(t, lb, "1i1")
+	if s.Total.Requests != 114 || s.Status != observe.ServerUp || s.Proxy != "80_" || s.Name != rancherName("10.0.0.1") || s.Weight != 1 {
+		t.Errorf("server = %+v", s)
+	}
+}
+
+func TestTwoCallersCountApart(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 0, 0))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "a", c)
+	f.set(func(f *fakeHAProxy) { f.rows[0].ok = 5 })
+	look(t, r, "b", c)
+	f.set(func(f *fakeHAProxy) { f.rows[0].ok = 7 })
+	wantDelta(t, look(t, r, "a", c), "1i1", 7, 0)
+	wantDelta(t, look(t, r, "b", c), "1i1", 2, 0)
+	r.Forget("a")
+	if lb := look(t, r, "a", c); !lb.First {
+		t.Errorf("look after Forget is not First")
+	}
+}
+
+func TestH1Unreachable(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0))
+	r := newTestReader(t, f)
+	f.set(func(f *fakeHAProxy) { f.status = 503 })
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseUnreachable, "answered 503")
+	f.server.Close()
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseUnreachable, "refused")
+}
+
+func TestH1NoAnswerInTime(t *testing.T) {
+	f := newFakeHAProxy(t)
+	f.entered, f.release = make(chan struct{}, 1), make(chan struct{})
+	defer close(f.release)
+	r := NewReader(ReaderOptions{Timeout: 50 * time.Millisecond})
+	if err := r.Update([]LoadBalancerSpec{{Name: "lb", Stats: []string{f.server.URL}}}); err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseUnreachable, "no answer within 50ms")
+}
+
+func TestH2Refused(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0))
+	spec := LoadBalancerSpec{Name: "lb", Stats: []string{f.server.URL + "/admin?stats"}, Username: "admin"}
+	for name, c := range map[string]struct {
+		password func() (string, error)
+		text     string
+	}{
+		"none":       {nil, "answered 401"},
+		"wrong":      {func() (string, error) { return "hunter2", nil }, "answered 401"},
+		"unreadable": {func() (string, error) { return "", errors.New("CHAT_STATS_PASSWORD is not set") }, "CHAT_STATS_PASSWORD"},
+	} {
+		spec.Password = c.password
+		lb := newReaderOf(t, spec).Read(t.Context(), "k", "lb", nil)
+		wantProblem(t, lb, observe.CauseAuth, c.text)
+		if strings.Contains(lb.Problem.Message, "hunter2") {
+			t.Errorf("%s: the password is in %q", name, lb.Problem.Message)
+		}
+	}
+	f.set(func(f *fakeHAProxy) { f.status = 403 })
+	wantProblem(t, newTestReader(t, f).Read(t.Context(), "k", "lb", nil), observe.CauseAuth, "answered 403")
+}
+
+func TestH3PageIsNotStatistics(t *testing.T) {
+	f := newFakeHAProxy(t)
+	r := newTestReader(t, f)
+	for body, text := range map[string]string{
+		"<html></html>":                         "web page",
+		" ":                                     "empty",
+		"hello":                                 "no header",
+		tinyPage + "web,cut":                    "too few cells",
+		tinyPage + tinyPage[len(tinyHeader):]:   "comes twice",
+		strings.Replace(tinyPage, "90", "x", 1): "not a count",
+	} {
+		f.set(func(f *fakeHAProxy) { f.body = body })
+		wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseInvalid, text)
+	}
+	f.set(func(f *fakeHAProxy) { f.body = ""; f.status = 404 })
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseNotFound, "404")
+}
+
+// TestRejectedPageLosesNothing: a bad page in between leaves the sums as they
+// were.
+func TestRejectedPageLosesNothing(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 10, 0))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "k", c)
+	f.set(func(f *fakeHAProxy) { f.body = tinyPage + tinyPage[len(tinyHeader):] })
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseInvalid, "twice")
+	f.set(func(f *fakeHAProxy) { f.body = ""; f.rows[0].ok = 14 })
+	wantDelta(t, look(t, r, "k", c), "1i1", 4, 0)
+}
+
+func TestH4MissingColumnIsUnusable(t *testing.T) {
+	f := newFakeHAProxy(t)
+	f.body = strings.Replace(tinyPage, "eresp", "xresp", 1)
+	wantProblem(t, newTestReader(t, f).Read(t.Context(), "k", "lb", nil), observe.CauseUnusable, "column eresp is missing")
+}
+
+func TestHugePageIsRefused(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0))
+	r := NewReader(ReaderOptions{MaxPage: 200})
+	if err := r.Update([]LoadBalancerSpec{{Name: "lb", Stats: []string{f.server.URL + "/admin?stats"}, Username: "admin", Password: secret}}); err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseInvalid, "larger than 200 bytes")
+}
+
+func TestRedirectsStayOnTheHost(t *testing.T) {
+	var stolen atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { stolen.Store(true) }))
+	defer other.Close()
+	first := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer first.Close()
+	r := newReaderOf(t, LoadBalancerSpec{Name: "lb", Stats: []string{first.URL}, Username: "admin", Password: secret})
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseInvalid, "another host")
+	if stolen.Load() {
+		t.Error("the redirect was followed")
+	}
+	loop := httptest.NewServer(http.RedirectHandler("/again", http.StatusFound))
+	defer loop.Close()
+	r = newReaderOf(t, LoadBalancerSpec{Name: "lb", Stats: []string{loop.URL}})
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseUnreachable, "too many redirects")
+}
+
+// reload starts the page's process again with the given counters.
+func (f *fakeHAProxy) reload(rows ...fakeRow) {
+	f.set(func(f *fakeHAProxy) { f.age, f.rows = 0, rows })
+}
+
+func TestH6ReloadOpensAnEpoch(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1000, 10))
+	r := newTestReader(t, f)
+	old, new := running("1i1", "10.0.0.1"), running("1i2", "10.0.0.2")
+	look(t, r, "k", old)
+	f.reload(serving("10.0.0.1", 3, 0), serving("10.0.0.2", 4, 2))
+	lb := look(t, r, "k", old, new)
+	if !lb.Reloaded || lb.First {
+		t.Errorf("Reloaded = %v, First = %v, want true, false", lb.Reloaded, lb.First)
+	}
+	wantDelta(t, lb, "1i1", 3, 0)
+	wantDelta(t, lb, "1i2", 6, 2)
+	if got := serverOf(t, lb, "1i1").Total.Requests; got != 3 {
+		t.Errorf("total since the reload = %d, want 3", got)
+	}
+	f.set(func(f *fakeHAProxy) { f.rows[1].failed = 5 })
+	lb = look(t, r, "k", old, new)
+	if lb.Reloaded {
+		t.Error("Reloaded again without a reload")
+	}
+	wantDelta(t, lb, "1i2", 3, 3)
+}
+
+func TestH7ReloadWithHigherCounters(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 5, 1))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "k", c)
+	f.reload(serving("10.0.0.1", 9, 2))
+	lb := look(t, r, "k", c)
+	if !lb.Reloaded {
+		t.Error("not Reloaded, although the process is younger")
+	}
+	wantDelta(t, lb, "1i1", 11, 2)
+}
+
+// TestReloadSeenByAnotherCaller: a page that only another caller read still
+// counts.
+func TestReloadSeenByAnotherCaller(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 100, 0))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "a", c)
+	look(t, r, "b", c)
+	f.set(func(f *fakeHAProxy) { f.rows[0].ok = 120 })
+	look(t, r, "b", c)
+	f.reload(serving("10.0.0.1", 1, 1))
+	look(t, r, "b", c)
+	lb := look(t, r, "a", c)
+	wantDelta(t, lb, "1i1", 22, 1)
+	if !lb.Reloaded {
+		t.Error("a's interval holds a reload and is not Reloaded")
+	}
+}
+
+// TestClearedCounters: counters fell in a process as old as before; what they show
+// may have been counted before the last look.
+func TestClearedCounters(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1000, 10))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "k", c)
+	f.set(func(f *fakeHAProxy) { f.rows[0].ok, f.rows[0].failed = 500, 9 })
+	lb := look(t, r, "k", c)
+	if !lb.Reloaded {
+		t.Error("the interval is taken for covered")
+	}
+	wantDelta(t, lb, "1i1", 0, 0)
+	f.set(func(f *fakeHAProxy) { f.rows[0].ok = 501 })
+	wantDelta(t, look(t, r, "k", c), "1i1", 1, 0)
+}
+
+func TestH8SeveralProcessesAreUnusable(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 10, 0))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "k", c)
+	f.set(func(f *fakeHAProxy) { f.pid, f.rows[0].ok = 2, 900 })
+	wantProblem(t, r.Read(t.Context(), "k", "lb", []observe.Container{c}), observe.CauseUnusable, "column pid changed from 1 to 2")
+	for range trustAfter - 1 {
+		wantProblem(t, r.Read(t.Context(), "k", "lb", []observe.Container{c}), observe.CauseUnusable, "nbproc")
+	}
+	lb := look(t, r, "k", c)
+	wantDelta(t, lb, "1i1", 0, 0)
+	if !lb.Reloaded {
+		t.Error("the interval is taken for covered")
+	}
+}
+
+func TestH8SamplesOfTwoProcesses(t *testing.T) {
+	in := &instance{name: "lb"}
+	now := time.Now()
+	if p := in.enter(sample(t, "21-nbproc2-v1.8-process1"), now, now); p != nil {
+		t.Fatal(p)
+	}
+	p := in.enter(sample(t, "21-nbproc2-v1.8-process2"), now, now)
+	if p == nil || p.Cause != observe.CauseUnusable {
+		t.Errorf("problem = %v, want %s", p, observe.CauseUnusable)
+	}
+}
+
+// TestTwoLoadBalancersBehindOneAddress: a name that resolves to two instances
+// looks like a reload and then like a process that grew old at once.
+func TestTwoLoadBalancersBehindOneAddress(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1000, 0))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "k", c)
+	f.set(func(f *fakeHAProxy) { f.age, f.rows[0].ok, f.rows[0].failed = 50, 700, 30 })
+	wantDelta(t, look(t, r, "k", c), "1i1", 0, 0)
+	f.set(func(f *fakeHAProxy) { f.age, f.rows[0].ok, f.rows[0].failed = 101, 1001, 0 })
+	wantProblem(t, r.Read(t.Context(), "k", "lb", []observe.Container{c}), observe.CauseUnusable, "several load balancers")
+}
+
+func TestH9OneOfTwoInstancesIsDown(t *testing.T) {
+	up, down := newFakeHAProxy(t, serving("10.0.0.1", 1, 0)), newFakeHAProxy(t, serving("10.0.0.1", 1, 0))
+	r := newTestReader(t, up, down)
+	c := running("1i1", "10.0.0.1")
+	if lb := look(t, r, "k", c); !lb.First || lb.Partial || len(lb.Servers) != 2 {
+		t.Errorf("first look = %+v, want both rows", lb)
+	}
+	up.set(func(f *fakeHAProxy) { f.rows[0].failed = 2 })
+	down.set(func(f *fakeHAProxy) { f.rows[0].ok = 4 })
+	lb := look(t, r, "k", c)
+	if a, b := lb.Servers[0].Delta, lb.Servers[1].Delta; a.Failures != 2 || b.Requests != 3 {
+		t.Errorf("deltas = %+v, %+v, want 2 failed, 3 requests", a, b)
+	}
+	down.set(func(f *fakeHAProxy) { f.status = 503 })
+	up.set(func(f *fakeHAProxy) { f.rows[0].failed = 3 })
+	lb = look(t, r, "k", c)
+	wantDelta(t, lb, "1i1", 1, 1)
+	if !lb.Partial || len(lb.Missing) != 1 || lb.Missing[0].Cause != observe.CauseUnreachable {
+		t.Errorf("Partial = %v, Missing = %v, want one unreachable", lb.Partial, lb.Missing)
+	}
+	up.set(func(f *fakeHAProxy) { f.status = 503 })
+	wantProblem(t, r.Read(t.Context(), "k", "lb", []observe.Container{c}), observe.CauseUnreachable, "503")
+}
+
+func TestH10NewServerIsMissing(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0))
+	r := newTestReader(t, f)
+	lb := look(t, r, "k", running("1i1", "10.0.0.1"), running("1i2", "10.0.0.2"))
+	if len(lb.Servers) != 1 || lb.Servers[0].Container != "1i1" {
+		t.Errorf("servers = %+v, want 1i1 only", lb.Servers)
+	}
+}
+
+func TestH11UnknownServerIsListedWithoutContainer(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0), serving("10.9.9.9", 1, 0))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "k", c)
+	f.set(func(f *fakeHAProxy) { f.rows[1].ok = 31 })
+	wantDelta(t, look(t, r, "k", c), "", 30, 0)
+}
+
+func TestH12IPUsedByAnotherContainer(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 100, 0))
+	r := newTestReader(t, f)
+	look(t, r, "k", running("1i1", "10.0.0.1"))
+	f.set(func(f *fakeHAProxy) { f.rows[0].failed = 40 })
+	lb := look(t, r, "k", running("1i2", "10.0.0.1"))
+	wantDelta(t, lb, "1i2", 0, 0)
+	if got := serverOf(t, lb, "1i2").Total.Requests; got != 0 {
+		t.Errorf("total = %d requests, want none of the container before", got)
+	}
+	f.set(func(f *fakeHAProxy) { f.rows[0].failed = 41 })
+	lb = look(t, r, "k", running("1i2", "10.0.0.1"))
+	wantDelta(t, lb, "1i2", 1, 1)
+	if got := serverOf(t, lb, "1i2").Total.Failures; got != 1 {
+		t.Errorf("total = %d failures, want 1", got)
+	}
+}
+
+func TestH19OperatorTakesAServerOut(t *testing.T) {
+	out := serving("10.0.0.1", 1, 0)
+	out.status = "MAINT"
+	f := newFakeHAProxy(t, out)
+	lb := look(t, newTestReader(t, f), "k", running("1i1", "10.0.0.1"))
+	if s := serverOf(t, lb, "1i1"); s.Status != observe.ServerOut || s.Text != "MAINT" {
+		t.Errorf("server = %+v, want out", s)
+	}
+}
+
+func TestOthersAreSummed(t *testing.T) {
+	elsewhere := serving("10.0.1.1", 50, 0)
+	elsewhere.proxy = "81_"
+	mixed := serving("10.0.2.1", 70, 0)
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0), elsewhere, mixed)
+	r := newTestReader(t, f)
+	mine, theirs := running("1i1", "10.0.0.1"), running("1i9", "10.0.2.1")
+	look(t, r, "mine", mine)
+	look(t, r, "theirs", theirs)
+	f.set(func(f *fakeHAProxy) { f.rows[0].ok, f.rows[1].failed, f.rows[2].ok = 3, 5, 77 })
+	lb := look(t, r, "mine", mine)
+	wantDelta(t, lb, "1i1", 2, 0)
+	if want := (observe.Counts{Requests: 12, Failures: 5}); lb.Others != want || len(lb.Servers) != 1 {
+		t.Errorf("others = %+v, servers = %+v, want %+v and one", lb.Others, lb.Servers, want)
+	}
+}
+
+func TestConfiguredBackendsRestrict(t *testing.T) {
+	second := serving("10.0.0.1", 0, 0)
+	second.proxy = "81_"
+	f := newFakeHAProxy(t, serving("10.0.0.1", 0, 0), second)
+	r := newReaderOf(t, LoadBalancerSpec{
+		Name: "lb", Stats: []string{f.server.URL + "/admin?stats"}, Username: "admin", Password: secret, Backends: []string{"81_"},
+	})
+	lb := look(t, r, "k", running("1i1", "10.0.0.1"))
+	if len(lb.Servers) != 1 || lb.Servers[0].Proxy != "81_" {
+		t.Errorf("servers = %+v, want that of 81_", lb.Servers)
+	}
+}
+
+func TestAddrTellsTheContainer(t *testing.T) {
+	for addr, ip := range map[string]string{"10.0.0.1:80": "10.0.0.1", "[fd00::1]:80": "fd00:0::1", "[::ffff:10.0.0.1]:80": "10.0.0.1"} {
+		row := serving("x", 1, 0)
+		row.name, row.addr = "named-by-hand", addr
+		lb := look(t, newTestReader(t, newFakeHAProxy(t, row)), "k", running("1i1", ip))
+		if len(lb.Servers) != 1 || lb.Servers[0].Container != "1i1" {
+			t.Errorf("addr %s: servers = %+v, want 1i1", addr, lb.Servers)
+		}
+	}
+}
+
+func TestWhoHoldsAnIP(t *testing.T) {
+	const ip = "10.0.0.1"
+	at := func(id, state, launch string) observe.Container {
+		return observe.Container{ID: id, IP: ip, State: state, LaunchName: launch}
+	}
+	for name, c := range map[string]struct {
+		containers []observe.Container
+		want       string
+	}{
+		"running over stopped":       {[]observe.Container{at("a", "stopped", ""), at("b", "running", "")}, "b"},
+		"running over two stopped":   {[]observe.Container{at("a", "stopped", ""), at("b", "stopped", ""), at("c", "running", "")}, "c"},
+		"primary over sidekick":      {[]observe.Container{at("a", "running", "side"), at("b", "running", "")}, "b"},
+		"two with one host's IP":     {[]observe.Container{at("a", "running", ""), at("b", "running", "")}, ""},
+		"starting over stopping":     {[]observe.Container{at("a", "starting", ""), at("b", "stopping", "")}, "a"},
+		"none with another's IP":     {nil, ""},
+		"a container without its IP": {[]observe.Container{{ID: "a", State: "running"}}, ""},
+	} {
+		ids := identify(c.containers)
+		if got := ids.container(&row{name: rancherName(ip)}); got != c.want {
+			t.Errorf("%s: container = %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestTCPModeCountsNothing: a tcp proxy counts failures and no responses; a share
+// of the two would be 100 %.
+func TestTCPModeCountsNothing(t *testing.T) {
+	row := serving("10.0.0.1", 0, 0)
+	row.mode = "tcp"
+	f := newFakeHAProxy(t, row)
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "k", c)
+	f.set(func(f *fakeHAProxy) { f.rows[0].eresp, f.rows[0].wredis = 5, 2 })
+	lb := look(t, r, "k", c)
+	s := serverOf(t, lb, "1i1")
+	if want := (observe.Counts{Retries: 2}); !s.Uncounted || s.Delta != want {
+		t.Errorf("server = %+v, want uncounted and %+v", s, want)
+	}
+}
+
+// TestOneFetchForAllCallers: callers that come together share a page.
+func TestOneFetchForAllCallers(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0))
+	f.entered, f.release = make(chan struct{}, 100), make(chan struct{})
+	r := NewReader(ReaderOptions{Fresh: time.Minute})
+	if err := r.Update([]LoadBalancerSpec{{Name: "lb", Stats: []string{f.server.URL + "/admin?stats"}, Username: "admin", Password: secret}}); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	problems := make(chan *observe.Problem, 20)
+	for i := range 20 {
+		all.Go(func() { problems <- r.Read(t.Context(), fmt.Sprint(i), "lb", nil).Problem })
+	}
+	<-f.entered
+	close(f.release)
+	all.Wait()
+	close(problems)
+	for p := range problems {
+		if p != nil {
+			t.Error(p)
+		}
+	}
+	if got := f.polls.Load(); got != 1 {
+		t.Errorf("polls = %d, want 1", got)
+	}
+}
+
+func TestKeysAreBounded(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0))
+	r := NewReader(ReaderOptions{Fresh: time.Minute, MaxKeys: 3})
+	if err := r.Update([]LoadBalancerSpec{{Name: "lb", Stats: []string{f.server.URL + "/admin?stats"}, Username: "admin", Password: secret}}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		look(t, r, fmt.Sprint(i))
+	}
+	accounts := r.loadBalancers["lb"].accounts
+	if len(accounts) != 3 || accounts["9"] == nil {
+		t.Errorf("accounts = %d, want the last 3", len(accounts))
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0))
+	r := newTestReader(t, f)
+	c := running("1i1", "10.0.0.1")
+	look(t, r, "k", c)
+	spec := LoadBalancerSpec{Name: "lb", Stats: []string{f.server.URL + "/admin?stats"}, Username: "admin", Password: secret}
+	for stats, text := range map[string]string{
+		"http://admin:secret@lb.example/": "must not hold a user name",
+		"ftp://lb.example/":               "must be http",
+		"":                                "must be http",
+	} {
+		err := r.Update([]LoadBalancerSpec{{Name: "bad", Stats: []string{stats}}})
+		if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("Update(%q) = %v, want %q", stats, err, text)
+		}
+	}
+	if err := r.Update([]LoadBalancerSpec{spec}); err != nil {
+		t.Fatal(err)
+	}
+	if look(t, r, "k", c).First {
+		t.Error("an unchanged load balancer lost its sums")
+	}
+	if err := r.Update(nil); err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, r.Read(t.Context(), "k", "lb", nil), observe.CauseUnusable, "not configured")
+}
+
+// TestLiveUpgradeSamples follows the captured pages of a real upgrade by Rancher's
+// lb-controller: two old containers, a new one joins (reload), serves 500s.
+func TestLiveUpgradeSamples(t *testing.T) {
+	in := &instance{name: "lb"}
+	a := newAccount()
+	a.ids = identify([]observe.Container{running("old", "127.0.0.12"), running("old2", "127.0.0.11"), running("new", "127.0.0.21")})
+	at := time.Now()
+	enter := func(name string, reloaded bool) (out observe.LoadBalancer) {
+		t.Helper()
+		p := mustParse(t, sample(t, name))
+		age := int64(unset)
+		for i := range p.rows {
+			if p.rows[i].proxy == "default" && p.rows[i].kind == typeBackend {
+				age = p.rows[i].lastchg
+			}
+		}
+		passed := time.Duration(age+1) * time.Second
+		if last := in.ledger.last.age; !reloaded && in.ledger.pages > 0 {
+			passed = time.Duration(age-last) * time.Second
+		}
+		at = at.Add(passed)
+		if problem := in.enter(sample(t, name), at, at); problem != nil {
+			t.Fatal(name, problem)
+		}
+		a.findProxies(in)
+		a.read(in, func(s *server, _ string) bool { return a.proxies[s.row.proxy] }, &out)
+		return out
+	}
+	enter("30-live-lb-a-two-old-containers", true)
+	if lb := enter("30-live-lb-b-new-starting-container-joined", true); !lb.Reloaded {
+		t.Error("b: not Reloaded")
+	}
+	if lb := enter("30-live-lb-c-new-container-after-checks", false); lb.Reloaded {
+		t.Error("c: Reloaded")
+	}
+	lb := enter("30-live-lb-d-new-version-serves-500", false)
+	if d := serverOf(t, lb, "new").Delta; d.Failures == 0 || d.Failures != d.Requests {
+		t.Errorf("d: new = %+v, want only failures", d)
+	}
+	enter("30-live-lb-e-old-container-stopping", false)
+	lb = enter("30-live-lb-f-old-container-stopped", true)
+	if !lb.Reloaded {
+		t.Error("f: not Reloaded")
+	}
+	for _, s := range lb.Servers {
+		if s.Delta.Requests < 0 || s.Delta.Failures < 0 {
+			t.Errorf("f: delta = %+v", s.Delta)
+		}
+	}
+}
+
+func TestLatency(t *testing.T) {
+	for _, c := range []struct {
+		rtime, answered, failed int64
+		rule                    rtimeRule
+		want                    int64
+	}{
+		{5, 6, 0, rtimeTrue, 5},
+		{0, 0, 0, rtimeTrue, -1},
+		{unset, 6, 0, rtimeTrue, -1},
+		{5, 600, 0, rtimeUnknown, -1},
+		{5, 49, 0, rtimeFromZero, -1},
+		{9, 50, 0, rtimeFromZero, 97},
+		{178, 100, 0, rtimeFromZero, 1002},
+		{100, 100_000, 0, rtimeFromZero, 100},
+		{5, 0, 6, rtimeTrue, -1},
+	} {
+		r := row{rtime: c.rtime, filled: responseCells}
+		r.counters[hrsp2xx], r.counters[eresp] = c.answered, c.failed
+		if got := r.latency(c.rule); got != c.want {
+			t.Errorf("latency(%d ms after %d answers, rule %d) = %d, want %d", c.rtime, c.answered, c.rule, got, c.want)
+		}
+	}
+}
