@@ -2,14 +2,17 @@ package observe
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 )
 
 // The interfaces below are what an Observer is made of. The clients in internal/
 // satisfy them; cmd wires them together.
 
-// ImageReader answers from the registry watcher's cache; it never waits for the
-// network longer than ctx allows.
+// ImageReader answers from the registry watcher's cache.
 type ImageReader interface {
 	// Image is what ref (host/repository:tag) resolves to for the platform.
 	Image(ctx context.Context, ref, platform string) Image
@@ -48,4 +51,86 @@ type ProbeSpec struct {
 // LogReader counts pattern matches in the logs of the new containers.
 type LogReader interface {
 	Logs(ctx context.Context, key string, patterns []string, containers []Container) Logs
+}
+
+// Wants says which readings a decision will ask for, so that thousands of idle
+// targets cost a look into two caches and nothing else.
+type Wants struct {
+	// Fresh asks Rancher itself, not the informer's cache.
+	Fresh bool
+	// Gates takes the readings of load balancer and probes, Logs those of the new
+	// containers' logs.
+	Gates, Logs bool
+	// Repository and Previous are the image whose presence is to be confirmed: the
+	// way back.
+	Repository, Previous string
+}
+
+// Observer joins what the clients see into one Snapshot.
+type Observer struct {
+	Images    ImageReader
+	Services  ServiceReader
+	Balancers LoadBalancerReader
+	Prober    Prober
+	LogReader LogReader
+}
+
+// Glance looks into the caches: images and service.
+func (o *Observer) Glance(ctx context.Context, t desired.Target, now time.Time) Snapshot {
+	s := Snapshot{At: now, Image: o.Images.Image(ctx, t.Image, t.Platform)}
+	for name, image := range t.Containers {
+		if s.Sidekicks == nil {
+			s.Sidekicks = make(map[string]Image, len(t.Containers))
+		}
+		s.Sidekicks[name] = o.Images.Image(ctx, image, t.Platform)
+	}
+	s.Service = o.Services.Service(ctx, t.Stack, t.Service, false)
+	return s
+}
+
+// Look adds to a glance what is wanted, in parallel: no reading waits for
+// another, and each tells its own Problem.
+func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wants) Snapshot {
+	if w.Fresh {
+		s.Service = o.Services.Service(ctx, t.Stack, t.Service, true)
+	}
+	var readings sync.WaitGroup
+	if w.Fresh {
+		readings.Go(func() { s.Hosts = o.Services.Hosts(ctx) })
+	}
+	if w.Previous != "" {
+		readings.Go(func() { s.Previous = o.Images.Pullable(ctx, w.Repository, w.Previous, t.Platform) })
+	}
+	if w.Gates && s.Service.Problem == nil {
+		o.readGates(ctx, t, &s, &readings)
+	}
+	if g := t.Gates.Logs; w.Logs && g != nil && s.Service.Problem == nil {
+		readings.Go(func() {
+			s.Logs = o.LogReader.Logs(ctx, t.Key(), g.Fail, ofVersion(s.Service.Containers, s.Service.Launch.Version))
+		})
+	}
+	readings.Wait()
+	return s
+}
+
+func (o *Observer) readGates(ctx context.Context, t desired.Target, s *Snapshot, readings *sync.WaitGroup) {
+	running := running(s.Service.Containers)
+	if g := t.Gates.LoadBalancer; g != nil {
+		readings.Go(func() { s.LoadBalancer = o.Balancers.Read(ctx, t.Key(), g.Name, running) })
+	}
+	if g := t.Gates.HTTP; g != nil {
+		spec := ProbeSpec{Port: g.Port, Path: g.Path, Headers: g.Headers, Every: g.Every.Duration, Timeout: g.Timeout.Duration}
+		readings.Go(func() { s.Probes = o.Prober.Probe(ctx, t.Key(), spec, running) })
+	}
+}
+
+// running are the primary containers that can serve.
+func running(containers []Container) []Container {
+	return slices.DeleteFunc(slices.Clone(containers), func(c Container) bool {
+		return c.LaunchName != "" || (c.State != "running" && c.State != "updating-running" && c.State != "stopping")
+	})
+}
+
+func ofVersion(containers []Container, version string) []Container {
+	return slices.DeleteFunc(slices.Clone(containers), func(c Container) bool { return c.Version != version })
 }

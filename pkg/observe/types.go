@@ -351,6 +351,9 @@ type Fleet struct {
 	LimitEnvironment  int `json:"limitEnvironment"`
 	LimitLoadBalancer int `json:"limitLoadBalancer"`
 	LimitRollbacks    int `json:"limitRollbacks"`
+	// ConservativeUntil is when starts are allowed again after the journal was
+	// lost or damaged (C11); zero when it was not.
+	ConservativeUntil time.Time `json:"conservativeUntil,omitzero"`
 	// NotDurable says that the journal cannot be written: nothing may start or
 	// finish.
 	NotDurable bool `json:"notDurable,omitempty"`

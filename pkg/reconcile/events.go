@@ -96,9 +96,7 @@ func (h History) apply(e Event) History {
 	case EventStarted, EventRecovered:
 		return h.started(e)
 	case EventNotApplied:
-		h = h.closed(e, NotApplied)
-		h.Attempts++
-		h.NotBefore = e.Until
+		return h.notApplied(e)
 	case EventFinished:
 		return h.finished(e)
 	case EventRolledBack:
@@ -189,6 +187,26 @@ func (h History) closed(e Event, outcome Outcome) History {
 	// The way back is only needed while the version is on probation.
 	r.Previous, r.PreviousSecondary = nil, nil
 	h.Rollout, h.Last = nil, &r
+	return h
+}
+
+// notApplied counts attempts of the same digest; one that Rancher refused for good
+// is not tried again by itself.
+func (h History) notApplied(e Event) History {
+	if h.Last != nil && h.Rollout != nil && h.Last.To.Digest != h.Rollout.To.Digest {
+		h.Attempts = 0
+	}
+	if h.Rollout != nil {
+		r := *h.Rollout
+		r.Code, r.Reason = e.Code, e.Reason
+		h.Rollout = &r
+	}
+	h = h.closed(e, NotApplied)
+	h.Attempts++
+	if e.Code == CodeGaveUp {
+		h.Attempts = max(h.Attempts, attemptLimit)
+	}
+	h.NotBefore = e.Until
 	return h
 }
 

@@ -1,32 +1,22 @@
 package reconcile
 
-// Needs says which readings a decision will ask for, so that thousands of idle
-// targets cost a look into two caches and nothing else.
-type Needs struct {
-	// Fresh asks Rancher itself, not the informer's cache.
-	Fresh bool
-	// Gates takes the gates' readings.
-	Gates bool
-	// Repository and Previous are the image whose presence is to be confirmed: the
-	// way back.
-	Repository, Previous string
-}
+import "gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 
 // Need looks at what is cheap: history, service and images as the caches have
 // them.
-func Need(in Input) Needs {
+func Need(in Input) observe.Wants {
 	l := &look{in: &in, mem: in.Memory, r: in.History.Rollout}
 	h := &in.History
 	switch {
 	case l.r != nil:
-		return Needs{Fresh: true, Gates: l.r.StuckAt.IsZero()}
+		return observe.Wants{Fresh: true, Gates: l.r.StuckAt.IsZero(), Logs: true}
 	case h.Holding != nil || h.Baseline == nil || l.svc().Problem != nil:
-		return Needs{Fresh: h.Baseline == nil}
+		return observe.Wants{Fresh: h.Baseline == nil}
 	}
-	n := Needs{}
+	n := observe.Wants{}
 	n.Gates = h.Probation != nil && in.Now.Before(h.Probation.Until)
-	n.Fresh = n.Gates
-	if l.svc().State != "active" || l.problemOfImages() != nil {
+	n.Fresh, n.Logs = n.Gates, n.Gates
+	if l.svc().State != observe.StateActive || l.problemOfImages() != nil {
 		return n
 	}
 	to, isNewer := l.wanted()
@@ -36,5 +26,7 @@ func Need(in Input) Needs {
 	if _, stop := l.refused(to); stop {
 		return n
 	}
-	return Needs{Fresh: true, Gates: true, Repository: in.Observed.Image.Repository, Previous: h.Baseline.Digest}
+	n.Fresh, n.Gates = true, true
+	n.Repository, n.Previous = in.Observed.Image.Repository, h.Baseline.Digest
+	return n
 }

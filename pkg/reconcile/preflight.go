@@ -251,6 +251,8 @@ func checkBudgets(l *look) *Decision {
 	switch {
 	case f.NotDurable:
 		return l.not(CodeNotDurable, true, "the journal cannot be written")
+	case l.in.Now.Before(f.ConservativeUntil):
+		return l.not(CodeConservative, true, "the journal was lost or damaged: nothing starts before %s", f.ConservativeUntil.UTC().Format(time.RFC3339))
 	case f.LimitRollbacks > 0 && f.RollbacksLastHour >= f.LimitRollbacks:
 		return l.not(CodeBreaker, true, "%d rollbacks within the last hour over all targets: nothing starts", f.RollbacksLastHour)
 	case f.LimitEnvironment > 0 && f.Open >= f.LimitEnvironment:

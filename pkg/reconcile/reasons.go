@@ -34,6 +34,7 @@ const (
 	CodeDailyBudget      Code = "daily-budget"
 	CodeBackoff          Code = "backoff"
 	CodeNotDurable       Code = "journal-not-writable"
+	CodeConservative     Code = "journal-incomplete"
 	CodeHoldFile         Code = "hold"
 	CodePaused           Code = "paused"
 	CodeForeign          Code = "foreign-change"
