@@ -117,10 +117,10 @@ func shouldRetry(err error) bool {
 	return ok && e.Temporary() && !e.RateLimited() && e.Wait == 0 && !errors.Is(err, context.Canceled)
 }
 
-// attempt sends a request, and once more when the first was answered by a
-// challenge that can be met.
+// attempt sends a request, and again when it was answered by a challenge that can
+// be met: once to learn what the registry wants, once to replace a token.
 func (c *client) attempt(ctx context.Context, r request) (*answer, error) {
-	for challenged := false; ; challenged = true {
+	for refusals := 0; ; {
 		used, err := c.auth.header(ctx, r.repo)
 		if err != nil {
 			return nil, err
@@ -136,7 +136,10 @@ func (c *client) attempt(ctx context.Context, r request) (*answer, error) {
 		if err := c.auth.challenged(response, r.repo, used); err != nil {
 			return nil, err
 		}
-		if challenged {
+		if used != "" {
+			refusals++
+		}
+		if refusals > 1 {
 			return nil, &Error{Status: a.status, Code: CodeCredentials, Message: "the registry refuses the token it was given"}
 		}
 	}
