@@ -244,7 +244,7 @@ func TestAllowedRealm(t *testing.T) {
 		{desired.Registry{Host: "r.example"}, "file:///etc/passwd", false},
 		{desired.Registry{Host: "r.example"}, "", false},
 	} {
-		_, err := newAuthorizer(c.config, readSecret).allowedRealm(c.realm)
+		_, err := newAuthorizer(c.config, desired.Secret.Value).allowedRealm(c.realm)
 		if (err == nil) != c.ok {
 			t.Errorf("allowedRealm(%q) for %s = %v, want ok %v", c.realm, c.config.Host, err, c.ok)
 		}

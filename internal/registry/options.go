@@ -10,7 +10,7 @@ import (
 
 // Options are what a Watcher is made with. The zero value works.
 type Options struct {
-	// Secret finds a secret; nil reads it from its place each time.
+	// Secret finds a secret; nil is desired.Secret.Value.
 	Secret func(desired.Secret) (string, error)
 	// OnChange is called with a reference, as Update was given it, when its digest
 	// changes or its Problem begins, ends or turns into one of another cause. It
@@ -25,7 +25,7 @@ type Options struct {
 // withDefaults fills in what was left out.
 func (o Options) withDefaults() Options {
 	if o.Secret == nil {
-		o.Secret = readSecret
+		o.Secret = desired.Secret.Value
 	}
 	if o.OnChange == nil {
 		o.OnChange = func(string) {}

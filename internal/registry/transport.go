@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -146,19 +145,3 @@ func errHelper(host, what string) error {
 
 // secretFunc finds a secret.
 type secretFunc func(desired.Secret) (string, error)
-
-// readSecret reads a secret from where it is, each time anew.
-func readSecret(s desired.Secret) (string, error) {
-	switch {
-	case s.Env != "":
-		v, ok := os.LookupEnv(s.Env)
-		if !ok {
-			return "", fmt.Errorf("the environment variable %s is not set", s.Env)
-		}
-		return v, nil
-	case s.File != "":
-		b, err := readFile(s.File, 64<<10)
-		return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
-	}
-	return "", nil
-}
