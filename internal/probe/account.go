@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"slices"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -11,7 +12,7 @@ type account struct {
 	// seen is when that was.
 	seen time.Time
 	// marks are where it stood in each instance.
-	marks map[*instance]mark
+	marks map[*instance]*mark
 	// proxies are those in which a container of the caller was found, ever: while
 	// the last one is replaced, its proxy is still the caller's.
 	proxies map[string]bool
@@ -24,8 +25,10 @@ type mark struct {
 	// pages and epoch are the ledger's; pages is 0 when it was never read.
 	pages, epoch uint64
 	total        counters
-	// rows are the servers that were listed.
-	rows map[*server]standing
+	// rows are the servers that were listed at the last look.
+	rows map[*server]*standing
+	// looks counts the looks.
+	looks uint64
 }
 
 // standing is where an account stood in a row.
@@ -37,13 +40,25 @@ type standing struct {
 	// to be behind the row.
 	epoch uint64
 	base  counters
+	// look is the mark's last look that listed the row.
+	look uint64
 }
 
 // maxProxies bounds the proxies an account remembers.
 const maxProxies = 1000
 
 func newAccount() *account {
-	return &account{marks: make(map[*instance]mark), proxies: make(map[string]bool)}
+	return &account{marks: make(map[*instance]*mark), proxies: make(map[string]bool)}
+}
+
+// mark finds or makes the mark in an instance.
+func (a *account) mark(in *instance) *mark {
+	m := a.marks[in]
+	if m == nil {
+		m = &mark{rows: make(map[*server]*standing)}
+		a.marks[in] = m
+	}
+	return m
 }
 
 // findProxies notes the proxies with rows of the caller's containers.
@@ -61,85 +76,81 @@ func (a *account) findProxies(in *instance) {
 // read lists what an instance counted since the account's last look at it, and
 // moves the account there. Rows that are not listed go into the sum Others.
 func (a *account) read(in *instance, isListed func(*server, string) bool, out *observe.LoadBalancer) {
-	led := &in.ledger
-	before := a.marks[in]
-	after := mark{pages: led.pages, epoch: led.epoch, total: led.total, rows: make(map[*server]standing, len(before.rows))}
-	others := led.total.minus(&before.total)
+	led, m := &in.ledger, a.mark(in)
+	isFirst := m.pages == 0
+	others := led.total.minus(&m.total)
+	m.looks++
+	out.Servers = slices.Grow(out.Servers, len(m.rows))
 	for _, s := range led.servers {
 		container := a.ids.container(&s.row)
 		if !isListed(s, container) {
 			continue
 		}
-		grown := before.grown(s)
+		st := m.find(s, container)
+		grown := s.sum.minus(&st.sum)
 		others = others.minus(&grown)
-		now := before.stand(s, container, led.epoch)
-		if !before.isSame(s, container) {
+		if st.move(s, container, led.epoch, m.looks) {
 			grown = counters{}
 		}
-		after.rows[s] = now
-		out.Servers = append(out.Servers, describe(in, s, now, &grown))
+		out.Servers = append(out.Servers, describe(in, s, st, &grown))
 	}
-	others = others.minus(before.gone(after))
-	a.marks[in] = after
-	if before.pages > 0 {
+	gone := m.dropGone(led.pages)
+	others = others.minus(&gone)
+	if !isFirst {
 		addCounts(&out.Others, others.counts())
-		out.Reloaded = out.Reloaded || before.epoch != led.epoch
+		out.Reloaded = out.Reloaded || m.epoch != led.epoch
 	}
+	m.pages, m.epoch, m.total = led.pages, led.epoch, led.total
 }
 
-// grown is what a row counted since the mark, whoever was behind it.
-func (m *mark) grown(s *server) counters {
-	if m.pages == 0 {
-		return counters{}
+// find is the standing in a row. One that is listed for the first time begins
+// where the row is, or at nothing when the row itself came after the last look.
+func (m *mark) find(s *server, container string) *standing {
+	st := m.rows[s]
+	if st == nil {
+		st = &standing{container: container, sum: s.sum}
+		if m.pages > 0 && s.born > m.pages {
+			st.sum = counters{}
+		}
+		m.rows[s] = st
 	}
-	was, isKnown := m.rows[s]
+	return st
+}
+
+// move brings a standing up to the row, and says whether another container is
+// behind it now. An IP, and with it a row, can pass to another container without a
+// reload; what was counted meanwhile is nobody's.
+func (st *standing) move(s *server, container string, epoch, look uint64) (hasPassed bool) {
+	hasPassed = st.container != container
 	switch {
-	case isKnown:
-		return s.sum.minus(&was.sum)
-	case s.born > m.pages:
-		return s.sum
+	case hasPassed:
+		st.base = s.row.counted()
+	case st.epoch != epoch:
+		st.base = counters{}
 	}
-	return counters{}
+	st.container, st.sum, st.epoch, st.look = container, s.sum, epoch, look
+	return hasPassed
 }
 
-// isSame says that what a row counted since the mark was counted by the container
-// behind it now. An IP, and with it a row, can pass to another container without
-// a reload.
-func (m *mark) isSame(s *server, container string) bool {
-	was, isKnown := m.rows[s]
-	if !isKnown {
-		return s.born > m.pages
-	}
-	return was.container == container
-}
-
-// stand is where the account stands in a row after this look.
-func (m *mark) stand(s *server, container string, epoch uint64) standing {
-	now := standing{container: container, sum: s.sum, epoch: epoch}
-	was, isKnown := m.rows[s]
-	switch {
-	case isKnown && was.container != container:
-		now.base = s.row.counted()
-	case isKnown && was.epoch == epoch:
-		now.base = was.base
-	}
-	return now
-}
-
-// gone is what servers counted between the mark and their disappearance.
-func (m *mark) gone(after mark) *counters {
+// dropGone forgets the rows that were not listed at this look, and sums what those
+// that HAProxy no longer shows had counted since the last.
+func (m *mark) dropGone(page uint64) counters {
 	var sum counters
-	for s, was := range m.rows {
-		if _, isHere := after.rows[s]; !isHere && s.shown < after.pages {
-			last := s.sum.minus(&was.sum)
+	for s, st := range m.rows {
+		if st.look == m.looks {
+			continue
+		}
+		if s.shown != page {
+			last := s.sum.minus(&st.sum)
 			sum.add(&last)
 		}
+		delete(m.rows, s)
 	}
-	return &sum
+	return sum
 }
 
 // describe is what is said of a row.
-func describe(in *instance, s *server, at standing, grown *counters) observe.Server {
+func describe(in *instance, s *server, at *standing, grown *counters) observe.Server {
 	r := &s.row
 	now := r.counted()
 	total := now.minus(&at.base)

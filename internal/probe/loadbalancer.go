@@ -133,7 +133,7 @@ func (lb *loadBalancer) read(key string, containers []observe.Container) observe
 	}
 	news := 0
 	for _, in := range usable {
-		if a.marks[in].pages == 0 {
+		if a.mark(in).pages == 0 {
 			news++
 		}
 		a.read(in, func(s *server, container string) bool { return lb.isListed(key, a, s, container) }, &out)
