@@ -83,35 +83,36 @@ func (c *clockwork) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// polling runs a watcher over n references in a bubble for as long as during.
-func polling(t *testing.T, n int, during func(w *Watcher, c *clockwork, refs []Ref)) {
-	synctest.Test(t, func(t *testing.T) {
-		p, c := newPipes(), &clockwork{asked: map[string][]time.Time{}, content: "1"}
-		server := &http.Server{Handler: c}
-		go func() { _ = server.Serve(p) }()
-		defer server.Close()
-		w := New(Options{Dial: p.dial})
-		var refs []Ref
-		for i := range n {
-			refs = append(refs, Ref{Image: fmt.Sprintf("r.example/gf/repo-%03d:latest", i)})
-		}
-		w.Update([]desired.Registry{{Host: "r.example", PlainHTTP: true}}, refs)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- w.Run(ctx) }()
-		during(w, c, refs)
+// polling runs a watcher over n references within a bubble, until the bubble ends.
+func polling(t *testing.T, n int) (*Watcher, *clockwork, []Ref) {
+	p, c := newPipes(), &clockwork{asked: map[string][]time.Time{}, content: "1"}
+	server := &http.Server{Handler: c}
+	go func() { _ = server.Serve(p) }()
+	w := New(Options{Dial: p.dial})
+	var refs []Ref
+	for i := range n {
+		refs = append(refs, Ref{Image: fmt.Sprintf("r.example/gf/repo-%03d:latest", i)})
+	}
+	w.Update([]desired.Registry{{Host: "r.example", PlainHTTP: true}}, refs)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run() = %v, want nil", err)
 		}
+		_ = server.Close()
 	})
+	return w, c, refs
 }
 
 // TestPollIsSpreadAndSteady watches 100 references for ten minutes: each is asked
 // once per interval, between 0.6 and 1.4 intervals after the last time, and no
 // twentieth of an interval gets more than a fifth of all.
 func TestPollIsSpreadAndSteady(t *testing.T) {
-	polling(t, 100, func(_ *Watcher, c *clockwork, _ []Ref) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, _ := polling(t, 100)
 		begun := time.Now()
 		time.Sleep(10 * time.Minute)
 		c.mu.Lock()
@@ -142,7 +143,8 @@ func TestPollIsSpreadAndSteady(t *testing.T) {
 }
 
 func TestWakeAsksNow(t *testing.T) {
-	polling(t, 3, func(w *Watcher, c *clockwork, refs []Ref) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, refs := polling(t, 3)
 		time.Sleep(time.Minute)
 		c.mu.Lock()
 		c.content = "2"
@@ -160,7 +162,8 @@ func TestWakeAsksNow(t *testing.T) {
 }
 
 func TestUpdateWhileRunning(t *testing.T) {
-	polling(t, 3, func(w *Watcher, c *clockwork, refs []Ref) {
+	synctest.Test(t, func(t *testing.T) {
+		w, c, refs := polling(t, 3)
 		time.Sleep(time.Second)
 		w.Update([]desired.Registry{{Host: "r.example", PlainHTTP: true}}, append(refs[:1:1], Ref{Image: "r.example/gf/new:v1"}))
 		time.Sleep(time.Second)
