@@ -146,7 +146,7 @@ func (f *fake) instances(serviceID string) []map[string]any {
 // collection answers a page, with the filters name and stackId.
 func (f *fake) collection(w http.ResponseWriter, r *http.Request, resource string, all []map[string]any) {
 	q := r.URL.Query()
-	all = slices.DeleteFunc(slices.Clone(all), func(item map[string]any) bool {
+	all = slices.DeleteFunc(append([]map[string]any{}, all...), func(item map[string]any) bool {
 		return q.Has("name") && item["name"] != q.Get("name") ||
 			q.Has("stackId") && item["stackId"] != q.Get("stackId")
 	})
