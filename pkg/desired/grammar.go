@@ -89,8 +89,8 @@ func conform(is, text string) error {
 
 func checkPort(host string) error {
 	i := strings.LastIndex(host, ":")
-	if i < 0 || strings.HasSuffix(host, "]") {
-		return nil
+	if i < 0 || strings.Trim(host[i+1:], "0123456789") != "" {
+		return nil // No port, or none that the pattern lets pass.
 	}
 	if port := strings.TrimLeft(host[i+1:], "0"); port == "" || len(port) > 5 || len(port) == 5 && port > "65535" {
 		return errors.New("the port must be 1 to 65535")

@@ -62,6 +62,25 @@ func shapeOf(t reflect.Type) shape {
 	return s
 }
 
+// suggest names the key that was meant, or the place where the key belongs.
+func (s shape) suggest(key string) string {
+	if nearest(key, s.keys) != "" {
+		return suggest(key, s.keys)
+	}
+	for _, place := range s.keys {
+		inner := element(s.fields[place].Type)
+		if !isStruct(inner) {
+			continue
+		}
+		for f := range fieldsOf(inner) {
+			if rulesOf(f).key == key {
+				return "it belongs under " + place
+			}
+		}
+	}
+	return suggest(key, s.keys)
+}
+
 // fieldsOf yields the fields of a struct that the file may set.
 func fieldsOf(t reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
@@ -106,6 +125,8 @@ func (c *checker) check(n *node, line int, path string, t reflect.Type, r rules)
 	}
 	var err error
 	switch {
+	case n.kind == kindBroken:
+		return false
 	case t == secretType:
 		err = c.checkSecret(n, path)
 	case n.kind == kindNull:
@@ -146,7 +167,7 @@ func (c *checker) checkStruct(n *node, line int, path string, t reflect.Type) bo
 	for _, f := range n.fields {
 		known, ok := s.fields[f.key]
 		if !ok {
-			c.add(f.line, path, "unknown key %s; %s", shorten(f.key), suggest(f.key, s.keys))
+			c.add(f.line, path, "unknown key %s; %s", shorten(f.key), s.suggest(f.key))
 			meant[nearest(f.key, s.keys)] = true
 			continue
 		}
@@ -182,6 +203,7 @@ func (c *checker) checkList(n *node, line int, path string, t reflect.Type, r ru
 			n.items[i] = &node{kind: kindMap, line: item.line}
 		}
 	}
+	c.paths[path] = c.paths[path] || !ok
 	return ok
 }
 
@@ -238,6 +260,9 @@ var durationText = regexp.MustCompile(durationPattern)
 func checkDuration(n *node, r rules) error {
 	if n.kind == kindNumber {
 		return fmt.Errorf("has no unit: write it as in 30s, 5m or 1h30m")
+	}
+	if strings.HasPrefix(n.text, "-") {
+		return fmt.Errorf("must not be negative")
 	}
 	if n.kind != kindText || len(n.text) > 64 || !durationText.MatchString(n.text) {
 		return fmt.Errorf("is not a duration: write it as in 30s, 5m or 1h30m")

@@ -31,7 +31,8 @@ const (
 type kind int
 
 const (
-	kindNull kind = iota
+	kindBroken kind = iota // Complained of already.
+	kindNull
 	kindText
 	kindNumber
 	kindBool
@@ -91,16 +92,24 @@ func parseTree(data []byte, c *complaints) *node {
 		return nil
 	}
 	b := treeBuilder{complaints: c}
-	return b.build(doc.Content[0], "", 0, false)
+	tree := b.build(doc.Content[0], "", 0, false)
+	if b.full {
+		return nil
+	}
+	return tree
 }
 
 func isEmptyDocument(doc *yaml.Node, err error) bool {
 	return err == nil && (len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null")
 }
 
-// quoted finds what the YAML parser repeats of the file in its messages: the
-// name of an unknown anchor. An unquoted password that begins with * is one.
-var quoted = regexp.MustCompile(` '[^']*' `)
+// unknownAnchor is the one message of the YAML parser that repeats the file. An
+// unquoted password that begins with * is an anchor to it.
+const unknownAnchor = "unknown anchor"
+
+// grammarError finds the messages that go.yaml.in/yaml/v3 gives with a line
+// counted from 0; those of its scanner count from 1 (decode.go, parser.fail).
+var grammarError = regexp.MustCompile(`^did not find expected (<|node content|'-' indicator|key|',' or)`)
 
 // yamlLine finds the line in a message of the YAML parser.
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
@@ -114,7 +123,13 @@ func (c *complaints) addSyntax(err error) {
 		text = text[len(m[0]):]
 	}
 	text, _, _ = strings.Cut(text, "\n")
-	c.add(line, "", "not YAML: %s", quoted.ReplaceAllString(text, " "))
+	if grammarError.MatchString(text) {
+		line++
+	}
+	if strings.HasPrefix(text, unknownAnchor) {
+		text = "a value begins with * and is no alias of an anchor; put it in quotes if it is text"
+	}
+	c.add(line, "", "not YAML: %s", text)
 }
 
 // treeBuilder turns YAML nodes into a tree within the bounds.
