@@ -358,3 +358,11 @@ type Fleet struct {
 	// finish.
 	NotDurable bool `json:"notDurable,omitempty"`
 }
+
+// HasRoom says whether one more rollout fits into the budgets.
+func (f Fleet) HasRoom(hasLoadBalancer bool) bool {
+	if f.LimitEnvironment > 0 && f.Open >= f.LimitEnvironment {
+		return false
+	}
+	return !hasLoadBalancer || f.LimitLoadBalancer <= 0 || f.OpenOnLoadBalancer < f.LimitLoadBalancer
+}

@@ -1,0 +1,116 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
+)
+
+// Verb is what a person may ask for.
+type Verb string
+
+const (
+	// Approve finishes a rollout with finish: manual once its gates pass.
+	Approve Verb = "approve"
+	// Finish finishes early, without bake and gates; each container is still
+	// proved.
+	Finish Verb = "finish"
+	// Abort takes the open rollout back.
+	Abort Verb = "rollback"
+	// Pause stops every write but a rollback.
+	Pause Verb = "pause"
+	// Resume ends a pause, a hold or a stuck rollout.
+	Resume Verb = "resume"
+	// Retry lets a digest be tried again.
+	Retry Verb = "retry"
+)
+
+// Command is a person's decision on one target.
+type Command struct {
+	Verb Verb `json:"verb"`
+	// By is who says so.
+	By string `json:"by"`
+	// Rollout binds approve, finish and rollback to what the person saw; empty
+	// means the open one.
+	Rollout string `json:"rollout,omitempty"`
+	// Digest is what retry is about; empty means the one rolled back last.
+	Digest string `json:"digest,omitempty"`
+}
+
+// RefusedError is a command that does not fit what is going on.
+type RefusedError struct{ Reason string }
+
+// Error is the reason.
+func (e *RefusedError) Error() string { return e.Reason }
+
+func refuse(format string, args ...any) error {
+	return &RefusedError{Reason: fmt.Sprintf(format, args...)}
+}
+
+// Tell writes a person's decision down and wakes the target. An approval of
+// another rollout than the open one is refused (C33).
+func (c *Controller) Tell(ctx context.Context, key string, cmd Command) error {
+	if t, ok := c.Config().Target(key); ok {
+		key = t.Key()
+	} else if !slices.Contains(c.Keys(), key) {
+		return refuse("no target %q", key)
+	}
+	if cmd.By == "" {
+		return refuse("a command needs the name of who gives it")
+	}
+	e, err := eventOf(cmd, c.History(key))
+	if err != nil {
+		return err
+	}
+	e.At, e.By = c.parts.Now(), cmd.By
+	if err := c.write(ctx, key, []reconcile.Event{e}); err != nil {
+		return err
+	}
+	c.Wake(key)
+	return nil
+}
+
+func eventOf(cmd Command, h reconcile.History) (reconcile.Event, error) {
+	kinds := map[Verb]reconcile.EventKind{
+		Approve: reconcile.EventApproved, Finish: reconcile.EventEarlyFinish, Abort: reconcile.EventAbort,
+		Pause: reconcile.EventPaused, Resume: reconcile.EventResumed, Retry: reconcile.EventReleased,
+	}
+	e := reconcile.Event{Kind: kinds[cmd.Verb]}
+	switch cmd.Verb {
+	case Approve, Finish, Abort:
+		if h.Rollout == nil {
+			return e, refuse("no rollout is open")
+		}
+		if cmd.Rollout != "" && cmd.Rollout != h.Rollout.ID {
+			return e, refuse("rollout %s is not the open one, %s is", cmd.Rollout, h.Rollout.ID)
+		}
+		e.Rollout = h.Rollout.ID
+	case Retry:
+		return retryOf(e, cmd, h)
+	case Pause, Resume:
+	default:
+		return e, refuse("unknown command %q", cmd.Verb)
+	}
+	return e, nil
+}
+
+// retryOf releases a digest, with the manifest that was condemned beside it.
+func retryOf(e reconcile.Event, cmd Command, h reconcile.History) (reconcile.Event, error) {
+	digest := cmd.Digest
+	if digest == "" {
+		if h.Last == nil || h.Last.Outcome == reconcile.Finished {
+			return e, refuse("name the digest to try again")
+		}
+		digest = h.Last.To.Digest
+	}
+	e.Digests = []string{digest}
+	rollout := h.Quarantine[digest].Rollout
+	for d, q := range h.Quarantine {
+		if d != digest && rollout != "" && q.Rollout == rollout {
+			e.Digests = append(e.Digests, d)
+		}
+	}
+	return e, nil
+}

@@ -1,0 +1,79 @@
+package controller
+
+import (
+	"context"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
+)
+
+// report tells the log and the listeners what a step did: one line per decision,
+// silence while nothing changes.
+func (c *Core) report(key string, seen observe.Snapshot, d reconcile.Decision, open *reconcile.Rollout, err error) {
+	r := Report{Target: key, At: c.parts.Now(), Decision: d, Observed: seen, Rollout: open}
+	if now := c.History(key).Rollout; now != nil {
+		r.Rollout = now
+	}
+	if err != nil {
+		r.Err = err.Error()
+	}
+	s := c.state(key)
+	s.mu.Lock()
+	s.last = &r
+	s.mu.Unlock()
+	c.log(key, r, err)
+	c.publish(r)
+}
+
+func (c *Core) log(key string, r Report, err error) {
+	d := r.Decision
+	if len(d.Events) == 0 && d.Action == reconcile.NoAction && err == nil {
+		return
+	}
+	values := []any{"target", key, "phase", d.Phase, "code", d.Code, "reason", d.Reason}
+	if r.Rollout != nil {
+		values = append(values, "rollout", r.Rollout.ID, "digest", r.Rollout.To.Digest)
+	}
+	if d.Action != reconcile.NoAction {
+		values = append(values, "action", d.Action)
+	}
+	if d.Alert {
+		values = append(values, "alert", true)
+	}
+	if err != nil {
+		c.parts.Log.Error(err, "decision not carried out", values...)
+		return
+	}
+	c.parts.Log.Info("decision", values...)
+}
+
+// listenerBuffer is how many reports a slow listener may be behind; what is more
+// is dropped for it.
+const listenerBuffer = 256
+
+// Listen returns a channel of reports until ctx ends. A listener that does not
+// keep up misses reports.
+func (c *Core) Listen(ctx context.Context) <-chan Report {
+	ch := make(chan Report, listenerBuffer)
+	c.mu.Lock()
+	c.listeners[ch] = struct{}{}
+	c.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.listeners, ch)
+		close(ch)
+	})
+	return ch
+}
+
+func (c *Core) publish(r Report) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for ch := range c.listeners {
+		select {
+		case ch <- r:
+		default:
+		}
+	}
+}

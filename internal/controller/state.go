@@ -1,0 +1,137 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
+)
+
+// state is what is kept of one target between steps. The queue sees to it that
+// one worker steps a target at a time; the lock is for those who ask meanwhile.
+type state struct {
+	mu      sync.Mutex
+	history reconcile.History
+	memory  reconcile.Memory
+	last    *Report
+}
+
+func (s *state) snapshot() (reconcile.History, reconcile.Memory) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.history, s.memory
+}
+
+func (s *state) apply(events []reconcile.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.history = s.history.Apply(events...)
+}
+
+func (s *state) remember(m reconcile.Memory) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.memory = m
+}
+
+// Journal entry types that are not events of the history.
+const (
+	// TypeHistory is a whole history, written by compaction.
+	TypeHistory = "history"
+	// TypeAnswer is what came of an action.
+	TypeAnswer = "answer"
+	// TypeEvidence is what was kept before a rollback removed it.
+	TypeEvidence = "evidence"
+)
+
+// Answer is the journal's line about an action that was sent.
+type Answer struct {
+	At      time.Time        `json:"at"`
+	Rollout string           `json:"rollout,omitempty"`
+	Action  reconcile.Action `json:"action"`
+	// Error is empty when Rancher took the action.
+	Error string `json:"error,omitempty"`
+	// Unknown says that it may have been applied all the same.
+	Unknown bool `json:"unknown,omitempty"`
+}
+
+// Histories folds a journal into one history per target.
+func Histories(replay func(func(journal.Entry) error) error) (map[string]reconcile.History, error) {
+	all := map[string]reconcile.History{}
+	err := replay(func(e journal.Entry) error {
+		h, err := Fold(all[e.Target], e)
+		if err != nil {
+			return fmt.Errorf("reading journal line %d: %w", e.Seq, err)
+		}
+		if e.Target != "" {
+			all[e.Target] = h
+		}
+		return nil
+	})
+	return all, err
+}
+
+// Fold applies one journal entry to the history of its target.
+func Fold(h reconcile.History, e journal.Entry) (reconcile.History, error) {
+	switch e.Type {
+	case TypeAnswer, TypeEvidence:
+		return h, nil
+	case TypeHistory:
+		var whole reconcile.History
+		err := json.Unmarshal(e.Data, &whole)
+		return whole, err
+	}
+	var event reconcile.Event
+	if err := json.Unmarshal(e.Data, &event); err != nil {
+		return h, err
+	}
+	return h.Apply(event), nil
+}
+
+// Summarize makes the snapshot that a compacted journal begins with.
+func Summarize(r journal.Replayer) ([]journal.Entry, error) {
+	all, err := Histories(r)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]journal.Entry, 0, len(all))
+	for key, h := range all {
+		data, err := json.Marshal(h)
+		if err != nil {
+			return nil, fmt.Errorf("summarizing %s: %w", key, err)
+		}
+		entries = append(entries, journal.Entry{Target: key, Type: TypeHistory, Data: data})
+	}
+	return entries, nil
+}
+
+func entriesOf(key string, events []reconcile.Event) ([]journal.Entry, error) {
+	entries := make([]journal.Entry, 0, len(events))
+	for _, e := range events {
+		data, err := json.Marshal(e)
+		if err != nil {
+			return nil, fmt.Errorf("encoding %s: %w", e.Kind, err)
+		}
+		entries = append(entries, journal.Entry{Target: key, Type: string(e.Kind), Data: data})
+	}
+	return entries, nil
+}
+
+// policy is the target to decide with. A target that left the file while its
+// rollout is open is observed under the policy it started with, and paused
+// (ruling 13): a failing version is still taken back.
+func policy(current desired.Target, isListed bool, h reconcile.History) (desired.Target, bool) {
+	if isListed {
+		return reconcile.InForce(current, h), true
+	}
+	if h.Rollout == nil || h.Rollout.Policy.Service == "" {
+		return desired.Target{}, false
+	}
+	t := h.Rollout.Policy
+	t.Pause = true
+	return t, true
+}

@@ -1,0 +1,208 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/probe"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/registry"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// Clients are the real peers of a Core, made from a configuration.
+type Clients struct {
+	Rancher   *rancher.Client
+	Informer  *rancher.Informer
+	Images    *registry.Watcher
+	Balancers *probe.Reader
+	Prober    *probe.Prober
+	Logs      *logs.Watcher
+
+	// onImage and onService are what the informers wake; set by Wake.
+	onImage   func(ref string)
+	onService func(stack, service string)
+}
+
+// Connect makes the clients. It does not talk to anybody yet.
+func Connect(config *desired.Config, log logr.Logger) (*Clients, error) {
+	c := &Clients{onImage: func(string) {}, onService: func(string, string) {}}
+	r := config.Rancher
+	client, err := rancher.New(rancher.Options{
+		URL: r.URL, Environment: r.Environment, AccessKey: r.AccessKey.Value, SecretKey: r.SecretKey.Value,
+		CAFile: r.CAFile, Timeout: r.Timeout.Duration, Logger: log.WithName("rancher"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Rancher: %w", err)
+	}
+	c.Rancher = client
+	c.Informer = rancher.NewInformer(client, rancher.InformerOptions{
+		Relist: r.Relist.Duration, Logger: log.WithName("rancher"),
+		OnChange: func(stack, service string) { c.onService(stack, service) },
+	})
+	c.Images = registry.New(registry.Options{OnChange: func(ref string) { c.onImage(ref) }})
+	c.Balancers = probe.NewReader(probe.ReaderOptions{})
+	c.Prober = probe.NewProber(probe.ProberOptions{})
+	c.Logs = logs.NewWatcher(LogSource{Client: client, Informer: c.Informer}, logs.WatchOptions{})
+	return c, c.Configure(config)
+}
+
+// Configure tells every client what the file names.
+func (c *Clients) Configure(config *desired.Config) error {
+	keys := make([]rancher.Key, 0, len(config.Targets))
+	refs := make([]registry.Ref, 0, len(config.Targets))
+	hosts := map[string]desired.Registry{}
+	for i := range config.Targets {
+		t := &config.Targets[i]
+		keys = append(keys, rancher.Key{Stack: t.Stack, Service: t.Service})
+		images := []string{t.Image}
+		for _, image := range t.Containers {
+			images = append(images, image)
+		}
+		for _, image := range images {
+			refs = append(refs, registry.Ref{Image: image, Platform: t.Platform})
+			host := strings.SplitN(image, "/", 2)[0]
+			hosts[host] = config.Registry(host)
+		}
+	}
+	registries := make([]desired.Registry, 0, len(hosts))
+	for _, r := range hosts {
+		registries = append(registries, r)
+	}
+	c.Rancher.Allow(keys...)
+	c.Informer.Update(keys)
+	c.Images.Update(registries, refs)
+	if err := c.Balancers.Update(balancerSpecs(config)); err != nil {
+		return fmt.Errorf("configuring load balancers: %w", err)
+	}
+	return nil
+}
+
+func balancerSpecs(config *desired.Config) []probe.LoadBalancerSpec {
+	specs := make([]probe.LoadBalancerSpec, 0, len(config.LoadBalancers))
+	for _, lb := range config.LoadBalancers {
+		spec := probe.LoadBalancerSpec{Name: lb.Name, Stats: lb.Stats, Backends: lb.Backends}
+		if lb.Auth != nil {
+			spec.Username, spec.Password = lb.Auth.Username, lb.Auth.Password.Value
+		}
+		specs = append(specs, spec)
+	}
+	return specs
+}
+
+// Observer joins the clients.
+func (c *Clients) Observer() *observe.Observer {
+	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs}
+}
+
+// Runners are the clients' own loops.
+func (c *Clients) Runners() []Runner {
+	return []Runner{
+		{Name: "registry watcher", Run: c.Images.Run},
+		{Name: "rancher informer", Run: c.Informer.Run},
+		{Name: "log watcher", Run: c.Logs.Run},
+	}
+}
+
+// Wake lets the informers wake the controller's keys. It is called once, before
+// the runners start.
+func (c *Clients) Wake(ctl *Controller) {
+	c.onService = func(stack, service string) { ctl.Wake(stack + "/" + service) }
+	c.onImage = func(ref string) {
+		for _, t := range ctl.Config().Targets {
+			if follows(t, ref) {
+				ctl.Wake(t.Key())
+			}
+		}
+	}
+}
+
+func follows(t desired.Target, ref string) bool {
+	if t.Image == ref {
+		return true
+	}
+	for _, image := range t.Containers {
+		if image == ref {
+			return true
+		}
+	}
+	return false
+}
+
+// Forget drops what the clients remember of targets that are no longer stepped.
+func (c *Clients) Forget(keys ...string) {
+	for _, key := range keys {
+		c.Balancers.Forget(key)
+		c.Prober.Forget(key)
+		c.Logs.Forget(key)
+	}
+}
+
+// LogSource opens container logs through Rancher.
+type LogSource struct {
+	Client   *rancher.Client
+	Informer *rancher.Informer
+}
+
+var _ logs.Source = LogSource{}
+
+// OpenLogs implements logs.Opener.
+func (s LogSource) OpenLogs(ctx context.Context, id string, o logs.Options) (string, error) {
+	address, token, err := s.Client.Logs(ctx, id, rancher.LogOptions{Follow: o.Follow, Lines: o.Lines, Timestamps: o.Timestamps, Since: o.Since})
+	if err != nil {
+		return "", err
+	}
+	return address + "?token=" + token, nil
+}
+
+// ContainerState implements logs.StateReader.
+func (s LogSource) ContainerState(ctx context.Context, id string) (string, error) {
+	return s.Client.ContainerState(ctx, id)
+}
+
+// Owner is this Drover's stable name: the configured one, or environment and host
+// name, written once to the state directory.
+func Owner(config *desired.Config, dir string) (string, error) {
+	if config.Owner != "" {
+		return config.Owner, nil
+	}
+	path := filepath.Join(dir, "owner")
+	if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "" {
+		return strings.TrimSpace(string(b)), nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("naming this Drover: %w (set owner in the configuration)", err)
+	}
+	name := host
+	if config.Rancher.Environment != "" {
+		name = config.Rancher.Environment + "-" + host
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("creating the state directory: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("writing down the owner name: %w", err)
+	}
+	return name, nil
+}
+
+// conservative is how long nothing starts after the journal was lost or damaged.
+const conservative = time.Hour
+
+// ConservativeUntil is the end of that time, from when the journal says it is
+// incomplete; zero when it is whole.
+func ConservativeUntil(incompleteSince time.Time) time.Time {
+	if incompleteSince.IsZero() {
+		return time.Time{}
+	}
+	return incompleteSince.Add(conservative)
+}
