@@ -1,0 +1,360 @@
+package logs
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// DefaultWindow is how long a line waits for older ones of other containers.
+	DefaultWindow = 200 * time.Millisecond
+	// DefaultBuffer bounds the lines not yet read, in bytes, all streams together.
+	DefaultBuffer = 64 << 20
+	// drainTime is how long the stream of a container that is no longer asked for
+	// goes on: its last lines are mostly under way.
+	drainTime = 2 * time.Second
+	// lineCost is what a line takes beside its text.
+	lineCost = 128
+)
+
+// FollowOptions sets a follower up. The zero value has the defaults.
+type FollowOptions struct {
+	// Window is how long a line waits for older ones; DefaultWindow when 0.
+	Window time.Duration
+	// Buffer bounds the memory of lines not yet read; DefaultBuffer when 0.
+	Buffer int64
+	// Client dials the websockets; a client with keep-alive when nil.
+	Client *http.Client
+}
+
+// Follower merges the logs of a changing set of containers. Set, Next and Close
+// may be called at the same time; Next by one reader only.
+type Follower struct {
+	source Source
+	opts   FollowOptions
+	ctx    context.Context
+	cancel context.CancelFunc
+	// merging ends after streams.
+	merging, streams sync.WaitGroup
+
+	// used is the memory of all lines between a websocket and the reader.
+	used atomic.Int64
+
+	mu sync.Mutex
+	// entries are the streams of the set by container id; leaving are those that
+	// left it and have not ended.
+	entries map[string]*entry
+	leaving []*entry
+	// ready are merged lines for the reader, ended that there will be no more;
+	// closing that no stream may be started.
+	ready          []item
+	ended, closing bool
+	// readable wakes the reader.
+	readable chan struct{}
+
+	// taken and lines belong to the reader.
+	taken []item
+	lines []Line
+}
+
+// entry is one followed container.
+type entry struct {
+	container atomic.Pointer[Container]
+	stream    *stream
+	cancel    context.CancelFunc
+	// leave ends the stream some time after the container left the set; nil while
+	// it is in the set.
+	leave *time.Timer
+
+	mu    sync.Mutex
+	queue []item
+	// dropped counts lines that found no room, since is when the first was written.
+	dropped int64
+	since   int64
+	over    bool
+}
+
+// Follow follows containers until ctx ends or Close is called.
+func Follow(ctx context.Context, src Source, o FollowOptions, containers ...Container) *Follower {
+	if o.Window <= 0 {
+		o.Window = DefaultWindow
+	}
+	if o.Buffer <= 0 {
+		o.Buffer = DefaultBuffer
+	}
+	f := &Follower{source: src, opts: o, entries: map[string]*entry{}, readable: make(chan struct{}, 1)}
+	f.ctx, f.cancel = context.WithCancel(ctx)
+	f.Set(containers)
+	f.merging.Go(f.merge)
+	return f
+}
+
+// Close ends all streams and waits for them. What was read already can still be
+// had from Next.
+func (f *Follower) Close() {
+	f.cancel()
+	f.merging.Wait()
+}
+
+// Set says which containers to follow from now on. New ones are attached at
+// once; the stream of one that is gone goes on for two seconds for what is under
+// way. A container whose stream waits, because it stopped or could not be
+// reached, is tried again at once.
+func (f *Follower) Set(containers []Container) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing || f.ctx.Err() != nil {
+		return
+	}
+	listed := make(map[string]bool, len(containers))
+	for _, c := range containers {
+		listed[c.ID] = true
+		f.keep(c)
+	}
+	for id, e := range f.entries {
+		if !listed[id] {
+			e.leave = time.AfterFunc(drainTime, e.cancel)
+			f.leaving = append(f.leaving, e)
+			delete(f.entries, id)
+		}
+	}
+}
+
+// keep follows c: still, again, or anew.
+func (f *Follower) keep(c Container) {
+	e := f.entries[c.ID]
+	if e == nil {
+		e = f.rejoin(c.ID)
+	}
+	if e == nil {
+		f.attach(c)
+		return
+	}
+	if old := e.container.Swap(&c); *old != c {
+		e.stream.wake()
+	}
+}
+
+// rejoin takes back a container that left the set a moment ago.
+func (f *Follower) rejoin(id string) *entry {
+	for i, e := range f.leaving {
+		if e.container.Load().ID != id || !e.leave.Stop() {
+			continue
+		}
+		f.leaving = slices.Delete(f.leaving, i, i+1)
+		f.entries[id], e.leave = e, nil
+		return e
+	}
+	return nil
+}
+
+// attach starts a stream.
+func (f *Follower) attach(c Container) {
+	e := &entry{}
+	e.container.Store(&c)
+	e.stream = newStream(f.source, f.opts.Client, c.ID, c.Tail, func(r Record) { f.push(e, r) })
+	ctx, cancel := context.WithCancel(f.ctx)
+	e.cancel = cancel
+	f.entries[c.ID] = e
+	f.streams.Go(func() {
+		defer cancel()
+		e.stream.run(ctx)
+		e.mu.Lock()
+		e.over = true
+		e.mu.Unlock()
+	})
+}
+
+// push takes a line from a websocket's reader; it never waits for the reader of
+// the lines. What finds no room is counted instead.
+func (f *Follower) push(e *entry, r Record) {
+	cost := int64(len(r.Text) + lineCost)
+	if f.used.Add(cost) > f.opts.Buffer {
+		f.used.Add(-cost)
+		e.drop(r.Nanos)
+		return
+	}
+	it := item{nanos: r.Nanos, from: e.container.Load(), text: string(r.Text), output: r.Output, truncated: r.Truncated}
+	e.mu.Lock()
+	e.queue = append(e.queue, it)
+	e.mu.Unlock()
+}
+
+// drop counts a line that found no room.
+func (e *entry) drop(nanos int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.dropped == 0 {
+		e.since = nanos
+	}
+	e.dropped++
+}
+
+// merge moves lines from the streams to the reader, in order. It is the only
+// goroutine beside those of the streams.
+func (f *Follower) merge() {
+	m := merger{window: f.opts.Window}
+	tick := time.NewTicker(f.opts.Window / 4)
+	defer tick.Stop()
+	var fresh, due []item
+	for {
+		select {
+		case <-f.ctx.Done():
+			f.finish(&m)
+			return
+		case now := <-tick.C:
+			fresh = f.collect(fresh[:0])
+			m.add(now, fresh)
+			due = m.take(now, due[:0])
+			f.publish(due, false)
+			clear(fresh)
+			clear(due)
+		}
+	}
+}
+
+// finish hands over what the streams leave behind.
+func (f *Follower) finish(m *merger) {
+	f.mu.Lock()
+	f.closing = true
+	f.mu.Unlock()
+	f.streams.Wait()
+	m.add(time.Time{}, f.collect(nil))
+	f.publish(m.flush(nil), true)
+}
+
+// collect takes the lines that arrived since the last call, and forgets streams
+// that left and are over.
+func (f *Follower) collect(dst []item) []item {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	room := f.used.Load() < f.opts.Buffer-f.opts.Buffer/8
+	for _, e := range f.entries {
+		dst, _ = e.take(dst, room)
+	}
+	left := f.leaving[:0]
+	for _, e := range f.leaving {
+		var over bool
+		if dst, over = e.take(dst, room); !over {
+			left = append(left, e)
+		}
+	}
+	clear(f.leaving[len(left):])
+	f.leaving = left
+	return dst
+}
+
+// take moves the entry's lines to dst, and a notice of dropped ones when there
+// is room again.
+func (e *entry) take(dst []item, room bool) ([]item, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	dst = append(dst, e.queue...)
+	clear(e.queue)
+	e.queue = e.queue[:0]
+	if e.dropped > 0 && (room || e.over) {
+		dst = append(dst, item{nanos: e.since, from: e.container.Load(), dropped: e.dropped})
+		e.dropped = 0
+	}
+	return dst, e.over && e.dropped == 0
+}
+
+// publish gives merged lines to the reader.
+func (f *Follower) publish(lines []item, last bool) {
+	if len(lines) == 0 && !last {
+		return
+	}
+	f.mu.Lock()
+	f.ready = append(f.ready, lines...)
+	f.ended = f.ended || last
+	f.mu.Unlock()
+	select {
+	case f.readable <- struct{}{}:
+	default:
+	}
+}
+
+// Next waits for lines and returns all there are, in order. They are valid until
+// the next call. After Close, or the end of the context given to Follow, it
+// returns what is left and then io.EOF.
+func (f *Follower) Next(ctx context.Context) ([]Line, error) {
+	for {
+		ended := f.swap()
+		if len(f.taken) > 0 {
+			return f.render(), nil
+		}
+		if ended {
+			return nil, io.EOF
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-f.readable:
+		}
+	}
+}
+
+// swap takes the merged lines.
+func (f *Follower) swap() (ended bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.taken)
+	f.taken, f.ready = f.ready, f.taken[:0]
+	if f.ended {
+		// Next must see the end each time it is asked.
+		select {
+		case f.readable <- struct{}{}:
+		default:
+		}
+	}
+	return f.ended
+}
+
+// render turns the lines taken into the form for users, and gives their memory
+// back to the streams.
+func (f *Follower) render() []Line {
+	clear(f.lines)
+	f.lines = f.lines[:0]
+	var cost int64
+	for _, it := range f.taken {
+		f.lines = append(f.lines, it.line())
+		if it.dropped == 0 {
+			cost += int64(len(it.text) + lineCost)
+		}
+	}
+	f.used.Add(-cost)
+	return f.lines
+}
+
+// line is the item as users see it.
+func (it *item) line() Line {
+	c := it.from
+	l := Line{Container: c.ID, Name: c.Name, Version: c.Version, Output: it.output, Text: it.text, Truncated: it.truncated, Dropped: it.dropped}
+	if it.nanos != 0 {
+		l.Time = time.Unix(0, it.nanos).UTC()
+	}
+	return l
+}
+
+// Lines yields lines one by one until the follower or ctx ends.
+func (f *Follower) Lines(ctx context.Context) iter.Seq[Line] {
+	return func(yield func(Line) bool) {
+		for {
+			lines, err := f.Next(ctx)
+			if err != nil {
+				return
+			}
+			for _, l := range lines {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	}
+}

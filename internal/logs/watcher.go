@@ -1,0 +1,176 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"sync"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// DefaultStreams bounds how many containers a watcher follows at once.
+const DefaultStreams = 500
+
+// WatchOptions sets a watcher up. The zero value has the defaults.
+type WatchOptions struct {
+	// Streams bounds the containers followed at once; DefaultStreams when 0.
+	Streams int
+	// Client dials the websockets; a client with keep-alive when nil.
+	Client *http.Client
+}
+
+// Watcher counts what patterns match in the logs of new containers. It follows
+// them in the background, from their first line on, and answers from memory.
+type Watcher struct {
+	source Source
+	opts   WatchOptions
+	wg     sync.WaitGroup
+
+	mu sync.Mutex
+	// ctx is set while Run runs; cancel ends it.
+	ctx    context.Context
+	cancel context.CancelFunc
+	closed bool
+	// watches are by key, one per target.
+	watches map[string]*watch
+	// streams is how many are followed.
+	streams int
+}
+
+var _ observe.LogReader = (*Watcher)(nil)
+
+// NewWatcher returns a watcher that follows nothing before Run.
+func NewWatcher(src Source, o WatchOptions) *Watcher {
+	if o.Streams <= 0 {
+		o.Streams = DefaultStreams
+	}
+	return &Watcher{source: src, opts: o, watches: map[string]*watch{}}
+}
+
+// Run lets the watcher follow containers until ctx ends or Close is called, and
+// returns when all streams have ended. It is called once.
+func (w *Watcher) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w.mu.Lock()
+	if w.closed || w.ctx != nil {
+		w.mu.Unlock()
+		return errors.New("running log watcher: it was closed or runs already")
+	}
+	w.ctx, w.cancel = ctx, cancel
+	w.mu.Unlock()
+	<-ctx.Done()
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.wg.Wait()
+	return nil
+}
+
+// Close ends Run and waits for the streams.
+func (w *Watcher) Close() {
+	w.mu.Lock()
+	w.closed = true
+	if w.cancel != nil {
+		w.cancel()
+	}
+	w.mu.Unlock()
+	w.wg.Wait()
+}
+
+// Logs says what the patterns matched in the containers' logs since the first
+// call with the key; other patterns begin anew. It never waits for Rancher.
+func (w *Watcher) Logs(_ context.Context, key string, patterns []string, containers []observe.Container) observe.Logs {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx == nil || w.closed {
+		return observe.Logs{Problem: &observe.Problem{Cause: observe.CausePending, Message: "log watcher does not run"}}
+	}
+	t, err := w.watch(key, patterns)
+	if err != nil {
+		return observe.Logs{Problem: &observe.Problem{Cause: observe.CauseUnusable, Message: err.Error()}}
+	}
+	w.follow(t, containers)
+	return t.read(containers)
+}
+
+// Forget ends the streams of a key and drops what was counted.
+func (w *Watcher) Forget(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forget(key)
+}
+
+func (w *Watcher) forget(key string) {
+	if t := w.watches[key]; t != nil {
+		for _, c := range t.counters {
+			c.cancel()
+		}
+		delete(w.watches, key)
+	}
+}
+
+// Tail returns the last n lines of a container: see the function Tail.
+func (w *Watcher) Tail(ctx context.Context, containerID string, n int) ([]Line, error) {
+	return Tail(ctx, w.source, w.opts.Client, containerID, n)
+}
+
+// watch is the watch of the key, made anew when the patterns changed.
+func (w *Watcher) watch(key string, patterns []string) (*watch, error) {
+	if t := w.watches[key]; t != nil && slices.Equal(t.source, patterns) {
+		return t, nil
+	}
+	t := &watch{source: slices.Clone(patterns), counters: map[string]*counter{}}
+	for _, p := range patterns {
+		re, err := regexp.Compile(p)
+		if err != nil {
+			return nil, fmt.Errorf("compiling log pattern: %w", err)
+		}
+		t.patterns = append(t.patterns, re)
+	}
+	w.forget(key)
+	w.watches[key] = t
+	return t, nil
+}
+
+// follow starts streams of containers that have none. A container that is no
+// longer listed is followed until it is removed or the key forgotten: one look
+// that saw none must not make the watch blind.
+func (w *Watcher) follow(t *watch, containers []observe.Container) {
+	for i := range containers {
+		w.keep(t, &containers[i])
+	}
+}
+
+// keep follows one container: a changed state wakes a stream that waits.
+func (w *Watcher) keep(t *watch, oc *observe.Container) {
+	c := t.counters[oc.ID]
+	switch {
+	case c == nil && w.streams < w.opts.Streams:
+		w.start(t, oc)
+	case c != nil && (c.state != oc.State || c.starts != oc.StartCount):
+		c.state, c.starts = oc.State, oc.StartCount
+		c.stream.wake()
+	}
+}
+
+// start follows a container from its first line on.
+func (w *Watcher) start(t *watch, oc *observe.Container) {
+	c := &counter{patterns: t.patterns, hits: make([]hit, len(t.patterns)), state: oc.State, starts: oc.StartCount}
+	c.stream = newStream(w.source, w.opts.Client, oc.ID, AllLines, c.take)
+	ctx, cancel := context.WithCancel(w.ctx)
+	c.cancel = cancel
+	t.counters[oc.ID] = c
+	w.streams++
+	w.wg.Go(func() {
+		defer cancel()
+		c.stream.run(ctx)
+		w.mu.Lock()
+		w.streams--
+		w.mu.Unlock()
+	})
+}
