@@ -5,20 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/ranchersim"
 )
 
-const (
-	// stopGrace is how long open requests may take to end after a stop; Docker's own is 10 s.
-	stopGrace = 3 * time.Second
-	// maxHeader bounds a request's header.
-	maxHeader = 64 << 10
-)
+// stopGrace is how long open requests may take to end after a stop; Docker's own is 10 s.
+const stopGrace = 3 * time.Second
 
 // container is one run of a container: from its start to its end.
 type container struct {
@@ -34,9 +28,7 @@ type container struct {
 	// exited is closed when the process ended by itself, gone when it ended in any way.
 	exited, gone chan struct{}
 
-	server *http.Server
-	// owned counts the accept loops and connections.
-	owned sync.WaitGroup
+	server *server
 }
 
 // Why a process ends.
@@ -53,11 +45,8 @@ func newContainer(spec ranchersim.ContainerSpec, img *image, s *slot, ports []in
 	}
 	c.serving, c.end = context.WithCancelCause(context.Background())
 	c.app = newApp(img, spec.Name, s.logs, seed)
-	c.server = &http.Server{
-		Handler: c.app, ConnState: c.countConn, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second,
-		MaxHeaderBytes: maxHeader, BaseContext: func(net.Listener) context.Context { return c.app.alive },
-		ErrorLog: discard,
-	}
+	c.server = newServer(c.app)
+	c.server.BaseContext = func(net.Listener) context.Context { return c.app.alive }
 	return c
 }
 
@@ -104,7 +93,7 @@ func (c *container) listen() error {
 	}
 	for i, l := range listeners {
 		c.slot.logs.add(1, fmt.Sprintf("listening on %d", c.ports[i]))
-		c.owned.Go(func() { _ = c.server.Serve(l) }) // It always returns an error; the server's end is ours.
+		c.server.serve(l)
 	}
 	if text := c.image.behaviour.Log; text != "" && c.image.behaviour.LogRate == 0 {
 		c.slot.logs.add(logStream(text), text)
@@ -122,20 +111,10 @@ func logStream(text string) int {
 	return 1
 }
 
-// countConn makes connections owned: the server itself does not wait for those it cuts.
-func (c *container) countConn(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		c.owned.Add(1) // In the accept loop, which is itself counted.
-	case http.StateClosed, http.StateHijacked:
-		c.owned.Done()
-	}
-}
-
 // run is the process: it waits for what its behaviour has in store, or for its end.
 func (c *container) run(b Behaviour) {
 	defer c.slot.logs.setEnded(true)
-	defer c.owned.Wait()
+	defer c.server.owned.Wait()
 	listen, crash := after(b.StartDelay), after(b.CrashAfter)
 	if b.Refuse {
 		listen = nil
@@ -184,9 +163,7 @@ func every(perSecond int) (<-chan time.Time, func()) {
 func (c *container) close(cause error) {
 	if errors.Is(cause, errStopped) {
 		c.slot.logs.add(1, "received SIGTERM, closing")
-		ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
-		_ = c.server.Shutdown(ctx) // What is still open then is cut below.
-		cancel()
+		c.server.drain(stopGrace)
 	}
 	if errors.Is(cause, errCrashed) {
 		c.slot.logs.add(2, "panic: "+c.spec.Name+" crashed")

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -460,4 +462,13 @@ func TestLogBufferIsBounded(t *testing.T) {
 	if rest, _, _, _ := l.Lines(next); len(rest[0].Text) > maxLogLine {
 		t.Errorf("a line of %d bytes is kept, want at most %d", len(rest[0].Text), maxLogLine)
 	}
+}
+
+func readTestdata(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
