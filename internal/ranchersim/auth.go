@@ -1,0 +1,139 @@
+package ranchersim
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"strings"
+)
+
+// KeyKind is what an API key may do and see.
+type KeyKind int
+
+const (
+	EnvironmentKey KeyKind = iota // A project's own key, role project.
+	AccountKey                    // A user's key; needs a project for everything but /projects.
+	ReadOnlyKey                   // A user's key with the membership role readonly.
+	AgentKey                      // A container's own key, role environment: secrets do not exist for it.
+)
+
+// Key is an API key.
+type Key struct {
+	Access, Secret string
+	Kind           KeyKind
+	Project        string // Id of the project it belongs to, such as 1a5.
+}
+
+// AddKey makes a key valid; with the first one access control is on.
+func (s *Server) AddKey(k Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys[k.Access] = k
+}
+
+// caller is who a request comes from.
+type caller struct {
+	kind    KeyKind
+	admin   bool     // Access control is off.
+	project *project // nil when an account key names none.
+}
+
+// hidden are the types that do not exist for the caller.
+func (c caller) hidden() map[string]bool {
+	if c.kind == AgentKey {
+		return secretTypes
+	}
+	return nil
+}
+
+func (c caller) accountKind() string {
+	switch {
+	case c.admin:
+		return "admin"
+	case c.kind == AgentKey:
+		return "environment"
+	case c.kind == EnvironmentKey:
+		return "project"
+	default:
+		return "user"
+	}
+}
+
+// authenticate finds the caller: 401 for a wrong key, 403 for a project that is not the key's. The caller of this
+// holds mu.
+func (s *Server) authenticate(r *http.Request, projectID string) (caller, *apiError) {
+	c, ok := s.identify(r)
+	if !ok {
+		return c, plainError(http.StatusUnauthorized)
+	}
+	if projectID == "" {
+		projectID = r.Header.Get("X-API-Project-Id")
+	}
+	if projectID == "" {
+		projectID = r.URL.Query().Get("projectId")
+	}
+	if projectID == "" {
+		if c.project == nil && c.admin {
+			c.project = s.projects[0]
+		}
+		return c, nil
+	}
+	p := s.findProject(projectID)
+	if p == nil || c.project != nil && c.project != p {
+		return c, plainError(http.StatusForbidden)
+	}
+	c.project = p
+	return c, nil
+}
+
+// identify looks the key up. With access control off everyone is admin, with any key or none, unless the request
+// asks for enforcement (AdminAuthLookUp#getAccount).
+func (s *Server) identify(r *http.Request) (caller, bool) {
+	access, secret, given := r.BasicAuth()
+	if k, ok := s.keys[access]; given && ok && subtle.ConstantTimeCompare([]byte(k.Secret), []byte(secret)) == 1 {
+		c := caller{kind: k.Kind}
+		if k.Kind == EnvironmentKey || k.Kind == AgentKey {
+			c.project = s.findProject(k.Project)
+		}
+		return c, true
+	}
+	if len(s.keys) == 0 && !strings.EqualFold(r.Header.Get("X-ENFORCE-AUTHENTICATION"), "true") {
+		return caller{kind: AccountKey, admin: true}, true
+	}
+	return caller{}, false
+}
+
+func (s *Server) findProject(id string) *project {
+	n, ok := parseID(id)
+	for _, p := range s.projects {
+		if ok && p.id == n {
+			return p
+		}
+	}
+	return nil
+}
+
+// challenge asks for a key, except from those that said not to (ApiAuthenticator).
+func challenge(w http.ResponseWriter, r *http.Request) {
+	if strings.EqualFold(r.Header.Get("Connection"), "upgrade") || r.Header.Get("X-API-No-Challenge") == "true" ||
+		r.Header.Get("X-ENFORCE-AUTHENTICATION") != "" {
+		return
+	}
+	w.Header().Set("WWW-Authenticate", `Basic realm="Enter API access key and secret key as username and password"`)
+}
+
+// accountHeaders are set on every answer to a known caller.
+func accountHeaders(w http.ResponseWriter, c caller) {
+	h := w.Header()
+	h.Set("X-API-ACCOUNT-KIND", c.accountKind())
+	if c.project == nil {
+		return
+	}
+	id := formatID(prefixProject, c.project.id)
+	h.Set("X-API-ACCOUNT-ID", id)
+	h.Set("X-API-USER-ID", id)
+	h.Set("X-API-ACCOUNT-NAME", c.project.name)
+	if c.admin {
+		h.Set("X-API-USER-ID", "1a1")
+		h.Set("X-API-ACCOUNT-NAME", "admin")
+	}
+}

@@ -1,0 +1,139 @@
+package ranchersim
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+)
+
+var serviceLinks = []string{
+	"account", "consumedbyservices", "consumedservices", "instances", "networkDrivers", "serviceExposeMaps",
+	"serviceLogs", "stack", "storageDrivers", "containerStats",
+}
+
+// service renders a service; which fields it has is in the schema of its kind.
+func (v view) service(svc *service) object {
+	actions := serviceActions(svc.state)
+	if svc.system && v.caller.kind == ReadOnlyKey {
+		actions = nil
+	}
+	o := v.head(formatID(prefixService, svc.id), svc.kind, "service", serviceLinks, actions)
+	o.set("name", svc.name)
+	o.set("state", svc.state)
+	sch := schemas[svc.kind]
+	if sch == nil {
+		sch = schemas["service"]
+	}
+	for _, name := range serviceFields(sch) {
+		switch name {
+		case "created":
+			o.setDate(name, svc.created)
+		case "removed":
+			o.setDate(name, svc.removed)
+		case "transitioning":
+			setTransition(&o, svc.state, svc.transError, svc.transMessage)
+		default:
+			o.set(name, v.serviceField(svc, name))
+		}
+	}
+	if v.version == apiV1 {
+		o.set("environmentId", formatID(prefixV1Stack, svc.stack.id))
+	}
+	return o
+}
+
+// serviceFields are the schema's fields without those that stand in the head or are written together.
+func serviceFields(sch *schema) []string {
+	return slices.DeleteFunc(slices.Clone(sch.fieldNames), func(name string) bool {
+		switch name {
+		case "id", "name", "state", "transitioningMessage", "transitioningProgress":
+			return true
+		}
+		return false
+	})
+}
+
+// serviceField is the value of one field, null when it has none.
+func (v view) serviceField(svc *service, name string) any {
+	switch name {
+	case "accountId":
+		return formatID(prefixProject, svc.project.id)
+	case "createIndex":
+		return orNullInt(svc.createIndex, 0)
+	case "currentScale":
+		return orNullInt(svc.currentScale, -1)
+	case "healthState":
+		return svc.healthState
+	case "instanceIds":
+		return instanceIDs(svc.instances)
+	case "kind":
+		return svc.kind
+	case "launchConfig":
+		return orNullMap(v.hide(svc.launchConfig))
+	case "publicEndpoints":
+		return v.publicEndpoints(svc)
+	case "scale":
+		return svc.scale
+	case "secondaryLaunchConfigs":
+		return v.hideAll(svc.secondaries)
+	case "stackId":
+		return formatID(prefixStack, svc.stack.id)
+	case "system":
+		return svc.system
+	case "upgrade":
+		return v.hideUpgrade(svc.upgrade)
+	case "uuid":
+		return svc.uuid
+	default:
+		return svc.fields[name]
+	}
+}
+
+func orNullInt(n, none int) any {
+	if n == none {
+		return nil
+	}
+	return n
+}
+
+func orNullMap(m map[string]any) any {
+	if m == nil {
+		return nil
+	}
+	return m
+}
+
+func instanceIDs(list []*instance) any {
+	if len(list) == 0 {
+		return nil
+	}
+	ids := make([]string, len(list))
+	for n, i := range list {
+		ids[n] = formatID(prefixInstance, i.id)
+	}
+	return ids
+}
+
+// publicEndpoints are the host ports of the running managed containers.
+func (v view) publicEndpoints(svc *service) any {
+	var list []any
+	for _, i := range svc.instances {
+		if !i.managed || i.state != stateRunning || i.host == nil {
+			continue
+		}
+		ports, _ := i.launch["ports"].([]any)
+		for _, item := range ports {
+			if p, err := parsePort(text(item)); err == nil && p.public > 0 {
+				list = append(list, map[string]any{
+					"type": "publicEndpoint", "hostId": formatID(prefixHost, i.host.id),
+					"instanceId": formatID(prefixInstance, i.id), "ipAddress": i.host.address,
+					"port": json.Number(strconv.Itoa(p.public)), "serviceId": formatID(prefixService, svc.id),
+				})
+			}
+		}
+	}
+	if list == nil {
+		return svc.fields["publicEndpoints"]
+	}
+	return list
+}
