@@ -158,7 +158,10 @@ func (h *fakeHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !refused {
 		h.connects[g.id]++
 	}
-	cut := h.cut
+	s := sender{left: -1}
+	if h.cut != nil && !refused {
+		s.left, s.clean = h.cut(g.o, nth)
+	}
 	h.mu.Unlock()
 	if refused {
 		http.Error(w, "Failed authentication", http.StatusUnauthorized)
@@ -169,10 +172,7 @@ func (h *fakeHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer ws.CloseNow()
-	s := sender{ws: ws, left: -1}
-	if cut != nil {
-		s.left, s.clean = cut(g.o, nth)
-	}
+	s.ws = ws
 	h.send(ws.CloseRead(context.Background()), &s, g)
 }
 
