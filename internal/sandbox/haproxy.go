@@ -41,7 +41,8 @@ type haproxy struct {
 	life    int
 	current *haproxyProcess
 	// all are the processes that have not ended.
-	all []*haproxyProcess
+	all    []*haproxyProcess
+	closed bool
 }
 
 // haproxyProcess is one life of the program.
@@ -111,6 +112,9 @@ func (h *haproxy) Addr() string { return h.addr }
 func (h *haproxy) SetServers(ctx context.Context, servers []Server) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed {
+		return errClosed
+	}
 	if slices.Equal(servers, h.servers) {
 		return nil
 	}
@@ -210,7 +214,7 @@ func (h *haproxy) Close() error {
 	for _, p := range h.all {
 		p.awaitEnd()
 	}
-	h.all, h.current = nil, nil
+	h.all, h.current, h.closed = nil, nil, true
 	return os.RemoveAll(h.dir)
 }
 

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,7 +23,11 @@ type smallBalancer struct {
 	mu      sync.Mutex
 	process *process
 	servers []Server
+	closed  bool
 }
+
+// errClosed answers who would reload a load balancer that is gone.
+var errClosed = errors.New("the load balancer is closed")
 
 // NewBalancer starts the small load balancer without servers.
 func NewBalancer(o BalancerOptions) (Balancer, error) {
@@ -50,16 +55,26 @@ func (b *smallBalancer) Addr() string { return b.addr }
 
 // SetServers implements Balancer.
 func (b *smallBalancer) SetServers(_ context.Context, servers []Server) error {
+	old, err := b.replace(servers)
+	if old != nil {
+		old.close()
+	}
+	return err
+}
+
+// replace starts a process for other servers and returns the one before, nil when nothing changes.
+func (b *smallBalancer) replace(servers []Server) (*process, error) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, errClosed
+	}
 	if slices.Equal(servers, b.servers) {
-		b.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	old := b.process
 	b.servers, b.process = slices.Clone(servers), newProcess(b.options, servers)
-	b.mu.Unlock()
-	old.close()
-	return nil
+	return old, nil
 }
 
 // Close implements Balancer.
@@ -67,6 +82,9 @@ func (b *smallBalancer) Close() error {
 	b.server.drain(time.Second)
 	err := b.server.Close()
 	b.server.owned.Wait()
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
 	b.current().close()
 	return err
 }
