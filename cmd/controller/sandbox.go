@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
+)
+
+// sandboxCommand keeps a whole small world up, without Drover in it.
+func sandboxCommand() *cobra.Command {
+	o := sandbox.Options{}
+	cmd := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Run a registry, a Rancher 1.6, a service and a load balancer for other clients",
+		Long: `Run a whole small world on loopback addresses: a registry that takes real pushes,
+a Rancher 1.6 (v2-beta), the service gf-chat/parrot-rest on three containers, and
+a load balancer with HAProxy's statistics. Nothing is deployed by itself.
+
+The first line on standard output is one JSON object that says where everything
+is. SIGTERM or Ctrl-C ends it.
+
+How containers behave is read from the label io.drover.sandbox of the image they
+run, comma-separated: serve (default), errors=20%, latency=300ms, start-delay=5s,
+never-healthy, unhealthy-after=10s, crash, crash-after=10s, refuse, log=TEXT,
+log-rate=100. Any tool that pushes an image with that label changes what happens.`,
+		Example: `  drover sandbox --registry 127.0.0.1:5000 --rancher 127.0.0.1:8080 --lb 127.0.0.1:8088
+  drover sandbox --seed 7 --scale 5`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSandbox(cmd, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.RegistryAddr, "registry", "127.0.0.1:0", "loopback address of the registry; port 0 picks a free one")
+	f.StringVar(&o.RancherAddr, "rancher", "127.0.0.1:0", "loopback address of Rancher")
+	f.StringVar(&o.BalancerAddr, "lb", "127.0.0.1:0", "loopback address of the load balancer and its statistics")
+	f.Int64Var(&o.Seed, "seed", 0, "makes ids and timing repeatable")
+	f.IntVar(&o.Scale, "scale", 3, "number of containers")
+	f.Float64Var(&o.Speed, "speed", 1, "how much faster than a real Rancher's its waits pass")
+	f.BoolVar(&o.HAProxy, "haproxy", false, "run the installed haproxy instead of the small load balancer")
+	return cmd
+}
+
+func runSandbox(cmd *cobra.Command, o sandbox.Options) error {
+	world, err := sandbox.Start(cmd.Context(), o)
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(cmd.OutOrStdout()).Encode(world.Info()); err != nil {
+		return fmt.Errorf("saying where everything is: %w", err)
+	}
+	<-cmd.Context().Done()
+	return ignoreCancel(world.Close())
+}
+
+// ignoreCancel takes the end that a signal asked for as a good one.
+func ignoreCancel(err error) error {
+	if err == context.Canceled {
+		return nil
+	}
+	return err
+}
