@@ -2,8 +2,6 @@ package logs
 
 import (
 	"context"
-	"io"
-	"iter"
 	"net/http"
 	"slices"
 	"sync"
@@ -25,7 +23,8 @@ const (
 
 // FollowOptions sets a follower up. The zero value has the defaults.
 type FollowOptions struct {
-	// Window is how long a line waits for older ones; DefaultWindow when 0.
+	// Window is how long a line waits for older ones; DefaultWindow when 0. It is
+	// shorter while more than half of Buffer is taken, as by a long history.
 	Window time.Duration
 	// Buffer bounds the memory of lines not yet read; DefaultBuffer when 0.
 	Buffer int64
@@ -58,9 +57,10 @@ type Follower struct {
 	// readable wakes the reader.
 	readable chan struct{}
 
-	// taken and lines belong to the reader.
-	taken []item
-	lines []Line
+	// taken, of which the first rendered are done, and lines belong to the reader.
+	taken    []item
+	rendered int
+	lines    []Line
 }
 
 // entry is one followed container.
@@ -202,19 +202,23 @@ func (f *Follower) merge() {
 	m := merger{window: f.opts.Window}
 	tick := time.NewTicker(f.opts.Window / 4)
 	defer tick.Stop()
-	var fresh, due []item
+	var fresh []item
 	for {
 		select {
 		case <-f.ctx.Done():
 			f.finish(&m)
 			return
 		case now := <-tick.C:
-			fresh = f.collect(fresh[:0])
+			fresh = f.collect(fresh)
 			m.add(now, fresh)
-			due = m.take(now, due[:0])
-			f.publish(due, false)
-			clear(fresh)
-			clear(due)
+			fresh = recycle(fresh, 1<<16)
+			f.publish(func(ready []item) []item {
+				ready = m.take(now, ready)
+				if f.used.Load() > f.opts.Buffer/2 {
+					ready = m.relieve(ready)
+				}
+				return ready
+			})
 		}
 	}
 }
@@ -226,7 +230,10 @@ func (f *Follower) finish(m *merger) {
 	f.mu.Unlock()
 	f.streams.Wait()
 	m.add(time.Time{}, f.collect(nil))
-	f.publish(m.flush(nil), true)
+	f.publish(func(ready []item) []item {
+		f.ended = true
+		return m.flush(ready)
+	})
 }
 
 // collect takes the lines that arrived since the last call, and forgets streams
@@ -256,8 +263,7 @@ func (e *entry) take(dst []item, room bool) ([]item, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	dst = append(dst, e.queue...)
-	clear(e.queue)
-	e.queue = e.queue[:0]
+	e.queue = recycle(e.queue, 1<<12)
 	if e.dropped > 0 && (room || e.over) {
 		dst = append(dst, item{nanos: e.since, from: e.container.Load(), dropped: e.dropped})
 		e.dropped = 0
@@ -265,96 +271,17 @@ func (e *entry) take(dst []item, room bool) ([]item, bool) {
 	return dst, e.over && e.dropped == 0
 }
 
-// publish gives merged lines to the reader.
-func (f *Follower) publish(lines []item, last bool) {
-	if len(lines) == 0 && !last {
+// publish lets put append merged lines to those for the reader.
+func (f *Follower) publish(put func(ready []item) []item) {
+	f.mu.Lock()
+	f.ready = put(f.ready)
+	news := len(f.ready) > 0 || f.ended
+	f.mu.Unlock()
+	if !news {
 		return
 	}
-	f.mu.Lock()
-	f.ready = append(f.ready, lines...)
-	f.ended = f.ended || last
-	f.mu.Unlock()
 	select {
 	case f.readable <- struct{}{}:
 	default:
-	}
-}
-
-// Next waits for lines and returns all there are, in order. They are valid until
-// the next call. After Close, or the end of the context given to Follow, it
-// returns what is left and then io.EOF.
-func (f *Follower) Next(ctx context.Context) ([]Line, error) {
-	for {
-		ended := f.swap()
-		if len(f.taken) > 0 {
-			return f.render(), nil
-		}
-		if ended {
-			return nil, io.EOF
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-f.readable:
-		}
-	}
-}
-
-// swap takes the merged lines.
-func (f *Follower) swap() (ended bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	clear(f.taken)
-	f.taken, f.ready = f.ready, f.taken[:0]
-	if f.ended {
-		// Next must see the end each time it is asked.
-		select {
-		case f.readable <- struct{}{}:
-		default:
-		}
-	}
-	return f.ended
-}
-
-// render turns the lines taken into the form for users, and gives their memory
-// back to the streams.
-func (f *Follower) render() []Line {
-	clear(f.lines)
-	f.lines = f.lines[:0]
-	var cost int64
-	for _, it := range f.taken {
-		f.lines = append(f.lines, it.line())
-		if it.dropped == 0 {
-			cost += int64(len(it.text) + lineCost)
-		}
-	}
-	f.used.Add(-cost)
-	return f.lines
-}
-
-// line is the item as users see it.
-func (it *item) line() Line {
-	c := it.from
-	l := Line{Container: c.ID, Name: c.Name, Version: c.Version, Output: it.output, Text: it.text, Truncated: it.truncated, Dropped: it.dropped}
-	if it.nanos != 0 {
-		l.Time = time.Unix(0, it.nanos).UTC()
-	}
-	return l
-}
-
-// Lines yields lines one by one until the follower or ctx ends.
-func (f *Follower) Lines(ctx context.Context) iter.Seq[Line] {
-	return func(yield func(Line) bool) {
-		for {
-			lines, err := f.Next(ctx)
-			if err != nil {
-				return
-			}
-			for _, l := range lines {
-				if !yield(l) {
-					return
-				}
-			}
-		}
 	}
 }

@@ -183,6 +183,31 @@ func TestFollowerDropsForASlowReader(t *testing.T) {
 	})
 }
 
+// More lines within the window than the buffer holds, as from a long history:
+// somebody reads, so the window gives way and nothing is dropped.
+func TestFollowerShortensTheWindowBeforeItDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, stop := newHost(t)
+		defer stop()
+		f := Follow(t.Context(), h, FollowOptions{Client: h.client, Buffer: 1000 * (lineCost + 10)}, Container{ID: "1i1", Tail: AllLines})
+		read := make(chan []Line)
+		go func() { read <- slices.Collect(f.Lines(context.Background())) }()
+		const n = 10_000
+		for i := range n {
+			h.write("1i1", message{time.Now(), OutputStdout, fmt.Sprintf("line %5d", i)})
+			if i%300 == 0 {
+				time.Sleep(DefaultWindow / 4)
+			}
+		}
+		time.Sleep(time.Second)
+		f.Close()
+		lines := <-read
+		if len(lines) != n || slices.ContainsFunc(lines, func(l Line) bool { return l.Dropped > 0 }) {
+			t.Errorf("%d lines came, want %d and none dropped", len(lines), n)
+		}
+	})
+}
+
 // Containers come, are cut, stop and go, while somebody reads: nothing is lost.
 func TestFollowerProperty(t *testing.T) {
 	for seed := range uint64(8) {

@@ -119,7 +119,7 @@ func (t *watch) problem(id string) *observe.Problem {
 		return &observe.Problem{Cause: observe.CauseUnreachable, Message: fmt.Sprintf("following logs of container %s: too many log streams are open", id)}
 	}
 	s := c.stream.now.Load()
-	if s.phase != PhaseConnecting || s.seen && time.Since(s.at) < grace {
+	if s.phase != phaseConnecting || s.seen && time.Since(s.at) < grace {
 		return nil
 	}
 	if s.err == nil {

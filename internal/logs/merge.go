@@ -68,8 +68,7 @@ func (m *merger) merge(lines []item) {
 		}
 	}
 	out = append(append(out, old...), lines...)
-	clear(m.pending)
-	m.pending, m.spare = out, m.pending[:0]
+	m.pending, m.spare = out, recycle(m.pending, 1<<17)
 }
 
 // take appends to dst the lines that were held for the window, and those that
@@ -98,6 +97,10 @@ func (m *merger) take(now time.Time, dst []item) []item {
 	return m.cut(n, dst)
 }
 
+// relieve appends the older half of the lines held to dst: memory is short, and
+// a line out of order is better than a lost one.
+func (m *merger) relieve(dst []item) []item { return m.cut(len(m.pending)/2, dst) }
+
 // flush appends all lines held to dst.
 func (m *merger) flush(dst []item) []item {
 	m.batches = m.batches[:0]
@@ -117,4 +120,14 @@ func compareItems(a, b item) int {
 		return c
 	}
 	return cmp.Compare(a.seq, b.seq)
+}
+
+// recycle empties lines for their next use, and lets go of memory that only a
+// burst needed.
+func recycle(lines []item, keep int) []item {
+	if cap(lines) > keep {
+		return nil
+	}
+	clear(lines)
+	return lines[:0]
 }

@@ -21,24 +21,24 @@ const (
 	maxDrains = 5
 )
 
-// Phase is where a stream stands.
-type Phase string
+// phase is where a stream stands.
+type phase string
 
 const (
-	// PhaseConnecting has not been attached yet, or not again.
-	PhaseConnecting Phase = "connecting"
-	// PhaseAttached is receiving.
-	PhaseAttached Phase = "attached"
-	// PhaseStopped has read all that a stopped container wrote, and waits for it to
+	// phaseConnecting has not been attached yet, or not again.
+	phaseConnecting phase = "connecting"
+	// phaseAttached is receiving.
+	phaseAttached phase = "attached"
+	// phaseStopped has read all that a stopped container wrote, and waits for it to
 	// be started again.
-	PhaseStopped Phase = "stopped"
-	// PhaseEnded is over: the container was removed or nobody follows it any more.
-	PhaseEnded Phase = "ended"
+	phaseStopped phase = "stopped"
+	// phaseEnded is over: the container was removed or nobody follows it any more.
+	phaseEnded phase = "ended"
 )
 
 // status is where a stream stands and what went wrong last.
 type status struct {
-	phase Phase
+	phase phase
 	// at is when the phase began.
 	at time.Time
 	// err is the last failure; nil once attached.
@@ -73,12 +73,12 @@ func newStream(src Source, client *http.Client, id string, tail int, sink func(R
 		client = defaultClient
 	}
 	s := &stream{source: src, client: client, id: id, tail: max(1, tail), sink: sink, nudge: make(chan struct{}, 1), bound: newBoundary()}
-	s.now.Store(&status{phase: PhaseConnecting, at: time.Now()})
+	s.now.Store(&status{phase: phaseConnecting, at: time.Now()})
 	return s
 }
 
 // is sets the phase; one that goes on keeps its beginning.
-func (s *stream) is(p Phase, err error) {
+func (s *stream) is(p phase, err error) {
 	now := &status{phase: p, at: time.Now(), err: err, seen: s.seen}
 	if before := s.now.Load(); before.phase == p {
 		now.at = before.at
@@ -98,13 +98,13 @@ func (s *stream) wake() {
 // nothing of the reason (1000 is sent for a stop, a removal and a lost agent
 // alike), so the container's state is asked for after each.
 func (s *stream) run(ctx context.Context) {
-	defer s.is(PhaseEnded, nil)
+	defer s.is(phaseEnded, nil)
 	for ctx.Err() == nil {
 		err := s.session(ctx, true)
 		if ctx.Err() != nil {
 			return
 		}
-		s.is(PhaseConnecting, err)
+		s.is(phaseConnecting, err)
 		if s.after(ctx) {
 			return
 		}
@@ -135,7 +135,7 @@ func (s *stream) state(ctx context.Context) (string, error) {
 	defer cancel()
 	state, err := s.source.ContainerState(ctx, s.id)
 	if err != nil && ctx.Err() == nil {
-		s.is(PhaseConnecting, fmt.Errorf("reading state of container %s: %w", s.id, err))
+		s.is(phaseConnecting, fmt.Errorf("reading state of container %s: %w", s.id, err))
 	}
 	return state, err
 }
@@ -155,7 +155,7 @@ func (s *stream) stopped(ctx context.Context) bool {
 	drained := s.drain(ctx)
 	for ctx.Err() == nil {
 		if drained {
-			s.is(PhaseStopped, nil)
+			s.is(phaseStopped, nil)
 		}
 		s.wait(ctx)
 		state, err := s.state(ctx)
@@ -203,7 +203,7 @@ func (s *stream) session(ctx context.Context, follow bool) error {
 	defer c.close()
 	s.seen = true
 	if follow {
-		s.is(PhaseAttached, nil)
+		s.is(phaseAttached, nil)
 	}
 	begin := time.Now()
 	cut := s.read(c)
