@@ -23,7 +23,7 @@ type daemon struct {
 // newDaemon puts the parts together and reads the journal. It talks to nobody
 // yet; further runners are started and awaited with the others.
 func newDaemon(config *desired.Config, stateDir string, log logr.Logger, more ...controller.Runner) (*daemon, error) {
-	owner, err := controller.Owner(config, stateDir)
+	id, err := controller.Identify(config, stateDir)
 	if err != nil {
 		return nil, err
 	}
@@ -41,9 +41,9 @@ func newDaemon(config *desired.Config, stateDir string, log logr.Logger, more ..
 	}
 	core := controller.NewCore(controller.Parts{
 		Observer: clients.Observer(), Rancher: clients.Rancher, Journal: j, Tailer: clients.Logs,
-		Self: owner, Log: log, Now: time.Now,
+		Self: id.Owner, Log: log, Now: time.Now,
 	}, config, histories)
-	core.BeConservative(controller.ConservativeUntil(j.Recovery().IncompleteSince))
+	core.BeConservative(id.ConservativeUntil(j.Recovery()))
 	d := &daemon{clients: clients, journal: j}
 	d.control = controller.New(core, d.compact, append(clients.Runners(), more...)...)
 	clients.Wake(d.control)

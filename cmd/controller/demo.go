@@ -165,7 +165,7 @@ func (d *demo) play(ctx context.Context, begun time.Time) error {
 	})
 	limited, stop := context.WithTimeoutCause(ctx, demoLimit-time.Since(begun), errors.New("the demo took too long"))
 	defer stop()
-	result, err := d.story(limited, &watching{tell: d.tell, reports: reports, lines: lines, seen: map[string]bool{}})
+	result, err := d.story(limited, &watching{tell: d.tell, reports: reports, lines: lines})
 	result.Traffic, result.Seconds = traffic.Stop(), time.Since(begun).Seconds()
 	result.OK = err == nil && result.Finished && result.RolledBack && result.Quarantine && result.Verified
 	if err != nil {

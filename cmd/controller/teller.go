@@ -154,7 +154,6 @@ type watching struct {
 	tell    *teller
 	reports <-chan controller.Report
 	lines   *logs.Follower
-	seen    map[string]bool
 }
 
 // until tells every report until one is what is waited for.
@@ -165,7 +164,7 @@ func (w *watching) until(ctx context.Context, what string, is func(controller.Re
 			return fmt.Errorf("waiting until %s: %w", what, context.Cause(ctx))
 		case r := <-w.reports:
 			w.tell.report(r)
-			w.lines.Set(followed(r.Observed.Service))
+			w.lines.Set(followed(r.Observed.Service, r.Rollout))
 			found := is(r, reconcile.Event{})
 			for _, e := range r.Decision.Events {
 				found = is(r, e) || found
@@ -177,19 +176,21 @@ func (w *watching) until(ctx context.Context, what string, is func(controller.Re
 	}
 }
 
-// followed are the containers whose logs are shown, old and new told apart.
-func followed(s observe.Service) []logs.Container {
+// followed are the containers whose logs are shown, told apart by the image that
+// the rollout brings.
+func followed(s observe.Service, r *reconcile.Rollout) []logs.Container {
 	var containers []logs.Container
 	for _, c := range s.Containers {
 		if c.State != "running" && c.State != "starting" {
 			continue
 		}
 		version := logs.VersionUnknown
-		if s.State != observe.StateActive {
+		switch {
+		case r == nil:
+		case digestIn(c.Image) == r.To.Digest:
+			version = logs.VersionNew
+		default:
 			version = logs.VersionOld
-			if c.Version == s.Launch.Version {
-				version = logs.VersionNew
-			}
 		}
 		containers = append(containers, logs.Container{ID: c.ID, Name: c.Name, Version: version, Tail: 1, State: c.State})
 	}

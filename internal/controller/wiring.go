@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/probe"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
@@ -168,41 +170,54 @@ func (s LogSource) ContainerState(ctx context.Context, id string) (string, error
 	return s.Client.ContainerState(ctx, id)
 }
 
-// Owner is this Drover's stable name: the configured one, or environment and host
-// name, written once to the state directory.
-func Owner(config *desired.Config, dir string) (string, error) {
-	if config.Owner != "" {
-		return config.Owner, nil
-	}
+// Identity is who this Drover is, and whether its state directory is new.
+type Identity struct {
+	// Owner is the stable name that rollouts are signed with.
+	Owner string
+	// IsNew says that the directory was never used: a journal that begins there was
+	// not lost.
+	IsNew bool
+}
+
+// Identify reads the state directory, or begins it: the configured owner, or
+// environment and host name, written down once.
+func Identify(config *desired.Config, dir string) (Identity, error) {
 	path := filepath.Join(dir, "owner")
-	if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "" {
-		return strings.TrimSpace(string(b)), nil
+	written, err := os.ReadFile(path)
+	id := Identity{Owner: config.Owner, IsNew: errors.Is(err, os.ErrNotExist)}
+	if err != nil && !id.IsNew {
+		return id, fmt.Errorf("reading who this Drover is: %w", err)
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("naming this Drover: %w (set owner in the configuration)", err)
+	if name := strings.TrimSpace(string(written)); id.Owner == "" {
+		id.Owner = name
 	}
-	name := host
-	if config.Rancher.Environment != "" {
-		name = config.Rancher.Environment + "-" + host
+	if id.Owner == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return id, fmt.Errorf("naming this Drover: %w (set owner in the configuration)", err)
+		}
+		id.Owner = strings.TrimPrefix(config.Rancher.Environment+"-"+host, "-")
+	}
+	if strings.TrimSpace(string(written)) == id.Owner {
+		return id, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("creating the state directory: %w", err)
+		return id, fmt.Errorf("creating the state directory: %w", err)
 	}
-	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("writing down the owner name: %w", err)
+	if err := os.WriteFile(path, []byte(id.Owner+"\n"), 0o600); err != nil {
+		return id, fmt.Errorf("writing down who this Drover is: %w", err)
 	}
-	return name, nil
+	return id, nil
 }
 
 // conservative is how long nothing starts after the journal was lost or damaged.
 const conservative = time.Hour
 
-// ConservativeUntil is the end of that time, from when the journal says it is
-// incomplete; zero when it is whole.
-func ConservativeUntil(incompleteSince time.Time) time.Time {
-	if incompleteSince.IsZero() {
+// ConservativeUntil is the end of that time (C11, C12); zero when the journal is
+// whole, or when there never was one here.
+func (id Identity) ConservativeUntil(r journal.Recovery) time.Time {
+	if r.IncompleteSince.IsZero() || id.IsNew && r.Created {
 		return time.Time{}
 	}
-	return incompleteSince.Add(conservative)
+	return r.IncompleteSince.Add(conservative)
 }
