@@ -67,6 +67,16 @@ func (g *gate) stats() page {
 	return p
 }
 
+// settled is the statistics once no request is open: HAProxy counts an answer just after the client has it.
+func (g *gate) settled() (p page) {
+	g.t.Helper()
+	eventually(g.t, "no request is open", func() bool {
+		p = g.stats()
+		return p[g.backend()+"/BACKEND"]["scur"] == "0"
+	})
+	return p
+}
+
 func (g *gate) statsBody(suffix string) string {
 	g.t.Helper()
 	req, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, "http://"+g.Addr()+StatsURI+suffix, nil)
@@ -174,7 +184,7 @@ func newUpstream(t *testing.T) *upstream {
 	u := &upstream{Server: Server{IP: c.ip.String(), Port: 8080}}
 	u.answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	u.server = newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*u.handler.Load())(w, r) }))
-	u.server.serve(l[0])
+	u.server.serve(l[0], nil)
 	t.Cleanup(u.close)
 	return u
 }
@@ -219,7 +229,7 @@ func TestBalancerCountsAnswers(t *testing.T) {
 		if slices.Sort(codes); codes[4] != 200 || codes[5] != 500 {
 			t.Errorf("statuses = %v, want five of each", codes)
 		}
-		p := g.stats()
+		p := g.settled()
 		server := map[string]string{
 			"status": "no check", "stot": "5", "lbtot": "5", "econ": "0", "eresp": "0", "wretr": "0", "wredis": "0",
 			"check_status": "", "chkfail": "", "weight": "1", "act": "1", "type": "2", "mode": "http",
@@ -255,7 +265,7 @@ func TestBalancerRedispatchesRefusedConnections(t *testing.T) {
 			}
 		}
 		// Only wredis tells of it: clients got 200, and econ counts final failures (sample 08a).
-		p := g.stats()
+		p := g.settled()
 		again := p[g.row(dead.Server)]["wredis"]
 		p.expect(t, g.row(dead.Server), map[string]string{
 			"stot": again, "lbtot": again, "econ": "0", "eresp": "0", "wretr": "0", "hrsp_2xx": "0", "hrsp_5xx": "0",
@@ -287,7 +297,7 @@ func TestBalancerCountsFinalConnectFailures(t *testing.T) {
 			}
 		}
 		// Each request: one attempt, three redispatches, one final failure.
-		p := g.stats()
+		p := g.settled()
 		p.expect(t, g.backend()+"/BACKEND", map[string]string{
 			"stot": "4", "lbtot": "16", "econ": "4", "wredis": "12", "wretr": "0", "hrsp_5xx": "4", "eresp": "0",
 		})
@@ -318,7 +328,7 @@ func TestBalancerRetriesTheOnlyServer(t *testing.T) {
 		if code := g.send(1)[0]; code != 503 {
 			t.Errorf("status = %d, want 503", code)
 		}
-		p := g.stats()
+		p := g.settled()
 		p.expect(t, g.row(only.Server), map[string]string{"stot": "4", "econ": "1", "wretr": "3", "wredis": "0"})
 		p.expect(t, g.backend()+"/BACKEND", map[string]string{"stot": "1", "econ": "1", "wretr": "3", "hrsp_5xx": "1"})
 	})
@@ -333,7 +343,7 @@ func TestBalancerCountsEmptyReplies(t *testing.T) {
 			t.Errorf("statuses = %v, want 502", codes)
 		}
 		// HAProxy's own 502 is on no server's row (sample 08b).
-		p := g.stats()
+		p := g.settled()
 		p.expect(t, g.row(u.Server), map[string]string{"eresp": "3", "hrsp_5xx": "0", "econ": "0", "wretr": "0", "cli_abrt": "0"})
 		p.expect(t, g.backend()+"/BACKEND", map[string]string{"eresp": "3", "hrsp_5xx": "3", "econ": "0"})
 		p.expect(t, port(g.Addr())+"/FRONTEND", map[string]string{"hrsp_5xx": "3"})
@@ -361,7 +371,7 @@ func TestBalancerDoesNotBlameServersForClients(t *testing.T) {
 			return
 		}
 		eventually(t, "the client's leaving is counted", func() bool { return g.stats()[g.row(u.Server)]["cli_abrt"] == "1" })
-		g.stats().expect(t, g.row(u.Server), map[string]string{"eresp": "0", "hrsp_5xx": "0", "scur": "0"})
+		g.settled().expect(t, g.row(u.Server), map[string]string{"eresp": "0", "hrsp_5xx": "0", "scur": "0"})
 	})
 }
 
@@ -371,14 +381,14 @@ func TestReloadZeroesEverything(t *testing.T) {
 		g.set(a.Server)
 		awaitChecked(t, g, a.Server)
 		g.send(5)
-		g.stats().expect(t, g.row(a.Server), map[string]string{"hrsp_2xx": "5"})
+		g.settled().expect(t, g.row(a.Server), map[string]string{"hrsp_2xx": "5"})
 		g.set(a.Server) // Nothing changed: no reload.
 		g.stats().expect(t, g.row(a.Server), map[string]string{"hrsp_2xx": "5"})
 		before := g.stats().number(t, "default/BACKEND", "lastchg")
 
 		// The second is checked half an interval later.
 		g.set(a.Server, b.Server)
-		p := g.stats()
+		p := g.settled()
 		zero := map[string]string{"hrsp_2xx": "0", "stot": "0", "lbtot": "0", "bin": "0", "chkfail": "0"}
 		p.expect(t, g.row(a.Server), zero)
 		p.expect(t, g.row(b.Server), zero)
@@ -409,7 +419,7 @@ func TestOpenRequestsOutliveAReload(t *testing.T) {
 		if code := <-done; code != 200 {
 			t.Errorf("the open request got %d, want 200", code)
 		}
-		p := g.stats()
+		p := g.settled()
 		p.expect(t, g.backend()+"/BACKEND", map[string]string{"stot": "0", "hrsp_2xx": "0", "scur": "0"})
 	})
 }
@@ -446,7 +456,7 @@ func TestFreshServerGoesDownAtOnce(t *testing.T) {
 		dead.close()
 		g.set(dead.Server)
 		eventually(t, "the server is DOWN", func() bool { return g.stats()[g.row(dead.Server)]["status"] == "DOWN" })
-		p := g.stats()
+		p := g.settled()
 		p.expect(t, g.row(dead.Server), map[string]string{
 			"check_status": "L4CON", "chkfail": "1", "chkdown": "1", "check_desc": "Layer4 connection problem", "check_code": "",
 		})
@@ -455,7 +465,7 @@ func TestFreshServerGoesDownAtOnce(t *testing.T) {
 			t.Errorf("status = %d, want 503", code)
 		}
 		// All servers down: the 503 is on FRONTEND and BACKEND only (sample 07).
-		p = g.stats()
+		p = g.settled()
 		p.expect(t, g.backend()+"/BACKEND", map[string]string{"econ": "1", "hrsp_5xx": "1", "lbtot": "0"})
 		p.expect(t, g.row(dead.Server), map[string]string{"econ": "0", "hrsp_5xx": "0", "stot": "0"})
 	})

@@ -93,7 +93,7 @@ func (c *container) listen() error {
 	}
 	for i, l := range listeners {
 		c.slot.logs.add(1, fmt.Sprintf("listening on %d", c.ports[i]))
-		c.server.serve(l)
+		c.server.serve(l, nil)
 	}
 	if text := c.image.behaviour.Log; text != "" && c.image.behaviour.LogRate == 0 {
 		c.slot.logs.add(logStream(text), text)

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,8 +34,6 @@ type Engine struct {
 	slots map[string]*slot
 	// stopped are the ids of slots without a process, the longest stopped first.
 	stopped []string
-	// changed is closed when a container starts or ends.
-	changed chan struct{}
 	closed  bool
 }
 
@@ -48,18 +45,11 @@ type slot struct {
 	process *container
 }
 
-// Running is a container that has a process.
-type Running struct {
-	ID, Name, IP string
-	// Ports are the ports it was started with, ascending.
-	Ports []int
-}
-
 // NewEngine makes an engine without containers; the seed chooses addresses and who fails when.
 func NewEngine(seed uint64) *Engine {
 	return &Engine{
 		images: newImages(), addresses: newAddresses(seed), seed: seed,
-		slots: map[string]*slot{}, changed: make(chan struct{}),
+		slots: map[string]*slot{},
 	}
 }
 
@@ -106,7 +96,6 @@ func (e *Engine) start(spec ranchersim.ContainerSpec, img *image) (ranchersim.Pr
 	}
 	s.process = c
 	e.stopped = slices.DeleteFunc(e.stopped, func(id string) bool { return id == spec.ID })
-	e.announce()
 	return c, nil
 }
 
@@ -144,7 +133,6 @@ func (e *Engine) onEnd(id string, c *container) {
 	if s := e.slots[id]; s != nil && s.process == c {
 		s.process = nil
 		e.idle(id)
-		e.announce()
 	}
 }
 
@@ -159,26 +147,6 @@ func (e *Engine) idle(id string) {
 		delete(e.slots, e.stopped[0])
 		e.stopped = e.stopped[1:]
 	}
-}
-
-func (e *Engine) announce() {
-	close(e.changed)
-	e.changed = make(chan struct{})
-}
-
-// Running lists the containers that have a process, by name and id, and a channel that is closed when that changes.
-// A container that is being stopped is listed until it is gone.
-func (e *Engine) Running() ([]Running, <-chan struct{}) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var list []Running
-	for id, s := range e.slots {
-		if s.process != nil {
-			list = append(list, Running{ID: id, Name: s.process.spec.Name, IP: s.process.IP(), Ports: s.process.ports})
-		}
-	}
-	slices.SortFunc(list, func(a, b Running) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
-	return list, e.changed
 }
 
 // Close kills every container and waits until they are gone.

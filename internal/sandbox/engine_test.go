@@ -244,8 +244,8 @@ func TestCrash(t *testing.T) {
 	if !ended || lines[len(lines)-1].Text != "panic: gf-chat-parrot-rest-1 crashed" || lines[len(lines)-1].Stream != 2 {
 		t.Errorf("Lines = %v, ended %v, want the panic on stderr and the end", lines, ended)
 	}
-	if list, _ := b.engine.Running(); len(list) != 0 {
-		t.Errorf("Running = %v, want none", list)
+	if c.slot.process != nil {
+		t.Error("the engine still has the process when its end is told")
 	}
 }
 
@@ -471,4 +471,22 @@ func readTestdata(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// FuzzParseImage holds that no image configuration a registry may answer with breaks the engine.
+func FuzzParseImage(f *testing.F) {
+	f.Add([]byte(`{"config":{"Labels":{"io.drover.sandbox":"serve"},"ExposedPorts":{"8080/tcp":{},"53/udp":{},"x":{}}}}`))
+	f.Add([]byte(`{"config":null}`))
+	f.Add([]byte(`{"config":{"ExposedPorts":{"99999/tcp":{},"-1":{}}}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		img, err := parseImage("sha256:x", body)
+		if err != nil {
+			return
+		}
+		for _, p := range img.ports {
+			if p < 1 || p > 65535 {
+				t.Errorf("parseImage(%q) exposes port %d", body, p)
+			}
+		}
+	})
 }

@@ -48,6 +48,8 @@ type haproxy struct {
 // haproxyProcess is one life of the program.
 type haproxyProcess struct {
 	process *os.Process
+	// socket is the path of its admin socket.
+	socket string
 	// done is closed when it has ended; complaint is what it wrote until then.
 	done      chan struct{}
 	complaint boundedBuffer
@@ -125,7 +127,8 @@ func (h *haproxy) SetServers(ctx context.Context, servers []Server) error {
 	return nil
 }
 
-// reload starts a process with the present servers and waits until it answers; -sf tells the old one to finish.
+// reload starts a process with the present servers and waits until it alone answers; -sf tells the old one to finish.
+// Both accept for a moment, as with Rancher's, but not after this returns.
 func (h *haproxy) reload(ctx context.Context) error {
 	h.life++
 	socket := filepath.Join(h.dir, strconv.Itoa(h.life)+".sock")
@@ -138,22 +141,26 @@ func (h *haproxy) reload(ctx context.Context) error {
 	if h.current != nil {
 		args = append(args, "-sf", strconv.Itoa(h.current.process.Pid))
 	}
-	p, err := startHAProxy(h.binary, args)
+	p, err := startHAProxy(h.binary, args, socket)
 	if err != nil {
 		return err
 	}
 	h.all = append(slices.DeleteFunc(h.all, (*haproxyProcess).hasEnded), p)
-	if err := p.awaitReady(ctx, socket); err != nil {
+	if err := p.await(ctx, true); err != nil {
 		return err
 	}
+	old := h.current
 	h.current = p
-	return nil
+	if old == nil {
+		return nil
+	}
+	return old.await(ctx, false)
 }
 
 // startHAProxy runs the program on a thread of its own: should this process be killed, the kernel ends the program with
 // that thread.
-func startHAProxy(binary string, args []string) (*haproxyProcess, error) {
-	p := &haproxyProcess{done: make(chan struct{})}
+func startHAProxy(binary string, args []string, socket string) (*haproxyProcess, error) {
+	p := &haproxyProcess{done: make(chan struct{}), socket: socket}
 	started := make(chan error)
 	go func() {
 		defer close(p.done)
@@ -184,24 +191,34 @@ func (p *haproxyProcess) hasEnded() bool {
 	}
 }
 
-// awaitReady waits until the admin socket accepts, which it does once the process serves.
-func (p *haproxyProcess) awaitReady(ctx context.Context, socket string) error {
+// await waits until the process accepts connections, or no longer does although open ones may still be served. Its
+// admin socket tells: it opens and closes with the other listeners.
+func (p *haproxyProcess) await(ctx context.Context, accepts bool) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if conn, err := net.Dial("unix", socket); err == nil {
-			return conn.Close()
-		}
+	for p.accepts() != accepts {
 		select {
 		case <-tick.C:
 		case <-p.done:
-			return fmt.Errorf("it ended: %s", p.complaint.String())
+			if accepts {
+				return fmt.Errorf("it ended: %s", p.complaint.String())
+			}
+			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("it does not answer: %w", ctx.Err())
+			return fmt.Errorf("waiting for process %d: %w", p.process.Pid, ctx.Err())
 		}
 	}
+	return nil
+}
+
+func (p *haproxyProcess) accepts() bool {
+	conn, err := net.Dial("unix", p.socket)
+	if err == nil {
+		_ = conn.Close() // It was only a knock.
+	}
+	return err == nil
 }
 
 // Close implements Balancer.

@@ -46,7 +46,7 @@ func newSmallBalancer(o BalancerOptions) (*smallBalancer, error) {
 	b.process = newProcess(o, nil)
 	b.server = newServer(b)
 	b.server.onConn = b.countConn
-	b.server.serve(&countingListener{l, b})
+	b.server.serve(l, b.counted)
 	return b, nil
 }
 
@@ -160,18 +160,9 @@ func writePage(w http.ResponseWriter, code int, text string) {
 	_, _ = fmt.Fprintf(w, "<html><body><h1>%d %s</h1>\n%s\n</body></html>\n", code, http.StatusText(code), text)
 }
 
-// countingListener remembers with each connection which process accepted it.
-type countingListener struct {
-	net.Listener
-	balancer *smallBalancer
-}
-
-func (l *countingListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &clientConn{Conn: conn, process: l.balancer.current()}, nil
+// counted remembers with a client's connection which process accepted it.
+func (b *smallBalancer) counted(conn net.Conn) net.Conn {
+	return &clientConn{Conn: conn, process: b.current()}
 }
 
 // clientConn counts bytes on the FRONTEND row of the process that accepted it.

@@ -176,7 +176,7 @@ func (w *World) startRancher(context.Context) error {
 		return fmt.Errorf("listening for Rancher: %w", err)
 	}
 	s := newServer(w.rancher.Handler())
-	s.serve(l)
+	s.serve(l, nil)
 	w.onClose(func() error {
 		err := s.Close()
 		s.owned.Wait()
