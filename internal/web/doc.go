@@ -1,0 +1,13 @@
+// Package web is the daemon's HTTP API on a unix socket, and its client.
+//
+//	GET  /healthz                                   does the loop look, can the journal be written
+//	GET  /v1/targets                                every target
+//	GET  /v1/targets/{stack}/{service}              one target
+//	POST /v1/targets/{stack}/{service}/commands     a person's decision: controller.Command
+//	GET  /v1/events                                 reports as they are made: server-sent events
+//	POST /v1/notifications/registry                 docker/distribution's notification envelope
+//
+// Who may open the socket may command the daemon: it has mode 0600 and lies in
+// the state directory. Answers and errors are JSON. A View never holds a launch
+// configuration, because people put passwords into its environment.
+package web
