@@ -90,6 +90,8 @@ func (f Finding) words() string {
 		return "taken out of the load balancer"
 	case CodeUnknownTraffic:
 		return fmt.Sprintf("a server of no known container takes %d of %d requests", f.Failures, f.Requests)
+	case CodeClientErrors:
+		return fmt.Sprintf("%d of %d requests answered with 4xx, far more than before", f.Failures, f.Requests)
 	case CodeNoTraffic:
 		return "no request seen"
 	case CodePartial:

@@ -10,6 +10,9 @@ import (
 // sides of the rollout; base is the running version before it.
 type lbMemory struct {
 	base, fresh, old observe.Counts
+	// othersBase and others are the other services of the load balancer, before
+	// and since.
+	othersBase, others observe.Counts
 	// baseLooks is how many looks the baseline was learned in.
 	baseLooks int
 	// synthetic are probes of new containers, apart from what users asked.
@@ -54,50 +57,97 @@ const (
 	refusedLimit = 10
 )
 
-// countServers takes this look's counters into the memory.
+// countServers takes this look's counters into the memory. A container has a row
+// for each instance and proxy; they are one to the gate.
 func (l *look) countServers() {
-	if l.in.Target.Gates.LoadBalancer == nil {
+	lb := &l.in.Observed.LoadBalancer
+	if l.in.Target.Gates.LoadBalancer == nil || lb.Problem != nil {
 		return
 	}
-	lb := &l.in.Observed.LoadBalancer
-	if lb.Problem != nil || lb.First {
+	l.noteRows()
+	if lb.First {
 		return
 	}
 	var fresh, old observe.Counts
-	for i := range lb.Servers {
-		s := &lb.Servers[i]
-		t := at(l.mem.tracked, i, s.Container)
-		switch {
-		case t == nil:
-			l.mem.lb.unknown += s.Delta.Requests
-		case t.version == l.svc().Launch.Version:
-			add(&fresh, s.Delta)
-			t.countServer(s)
-		default:
-			add(&old, s.Delta)
-			t.countServer(s)
+	for i := range l.mem.tracked {
+		t := &l.mem.tracked[i]
+		if t.version == l.svc().Launch.Version {
+			add(&fresh, t.row.delta)
+		} else {
+			add(&old, t.row.delta)
 		}
 	}
-	if l.r == nil && l.svc().State == observe.StateActive {
+	isBefore := l.r == nil && l.svc().State == observe.StateActive
+	if isBefore {
 		add(&l.mem.lb.base, fresh)
+		add(&l.mem.lb.othersBase, lb.Others)
 		l.mem.lb.baseLooks++
 	}
 	if l.mem.rollout != "" {
+		add(&l.mem.lb.others, lb.Others)
 		l.mem.lb.count(fresh, old, l.firstGuess(), l.alternative())
 	}
 }
 
-func (t *tracked) countServer(s *observe.Server) {
-	if s.Status == observe.ServerUp {
+// noteRows sums the rows of this look by container.
+func (l *look) noteRows() {
+	for i := range l.mem.tracked {
+		l.mem.tracked[i].row = rows{}
+	}
+	servers := l.in.Observed.LoadBalancer.Servers
+	for i := range servers {
+		s := &servers[i]
+		if t := at(l.mem.tracked, i, s.Container); t != nil {
+			t.row.note(s)
+		} else {
+			l.mem.lb.unknown += s.Delta.Requests
+		}
+	}
+	for i := range l.mem.tracked {
+		l.mem.tracked[i].noteRetries()
+	}
+}
+
+// rows are the server rows of one container in one look, together.
+type rows struct {
+	up, down, out, all int
+	delta              observe.Counts
+	// isUncounted says that a row is in mode tcp, which counts no requests: that
+	// nothing was served cannot be said.
+	isUncounted bool
+	// text is the status of a row that is not up.
+	text string
+}
+
+func (r *rows) note(s *observe.Server) {
+	r.all++
+	switch s.Status {
+	case observe.ServerUp:
+		r.up++
+	case observe.ServerDown:
+		r.down++
+		r.text = s.Text + " " + s.Check
+	case observe.ServerOut:
+		r.out++
+		r.text = s.Text
+	case observe.ServerUnknown:
+	}
+	r.isUncounted = r.isUncounted || s.Uncounted
+	add(&r.delta, s.Delta)
+}
+
+// noteRetries counts connections that were refused without a request served
+// between them, once the container was healthy.
+func (t *tracked) noteRetries() {
+	if t.row.up > 0 {
 		t.wasUp = true
 	}
-	if t.healthy.IsZero() {
-		return
-	}
-	t.retries += s.Delta.Retries
-	t.served += s.Delta.Requests
-	if s.Delta.Requests > 0 {
+	switch {
+	case t.healthy.IsZero() || t.row.isUncounted:
+	case t.row.delta.Requests > 0:
 		t.retries = 0
+	default:
+		t.retries += t.row.delta.Retries
 	}
 }
 
@@ -190,45 +240,29 @@ func (m *lbMemory) countedFailures(synthetic int64) int64 {
 	return m.syntheticFailures
 }
 
-// judgeServers looks at the rows of the new containers one by one.
+// judgeServers looks at the rows of the new containers.
 func (l *look) judgeServers(f Finding) (Finding, bool) {
 	for i := range l.svc().Containers {
-		c := &l.svc().Containers[i]
-		t := &l.mem.tracked[i]
-		if t.isLeaving || !l.isNew(c) || c.LaunchName != "" {
+		c, t := &l.svc().Containers[i], &l.mem.tracked[i]
+		if t.isLeaving || t.running.IsZero() || !l.isNew(c) || c.LaunchName != "" {
 			continue
 		}
-		row := l.row(i, c.ID)
 		f.Container = c.Name
 		switch {
-		case row == nil:
-			continue
-		case row.Status == observe.ServerDown && t.wasUp && !t.running.IsZero():
-			f.Verdict, f.Code, f.Detail = Fail, CodeServerDown, row.Text+" "+row.Check
+		case t.row.down > 0 && t.row.up == 0 && t.wasUp:
+			f.Verdict, f.Code, f.Detail = Fail, CodeServerDown, t.row.text
 			return f, true
-		case row.Status == observe.ServerOut && !t.running.IsZero():
-			f.Verdict, f.Code, f.Detail = Hold, CodeServerOut, row.Text
+		case t.row.down > 0 && t.wasUp, t.row.out > 0:
+			// Up at one instance and not at another, or taken out by a person (H19).
+			f.Verdict, f.Code, f.Detail = Hold, CodeServerOut, t.row.text
 			return f, true
 		case t.retries >= refusedLimit:
 			f.Verdict, f.Code, f.Failures = Fail, CodeRefused, t.retries
 			return f, true
 		}
 	}
+	f.Container = ""
 	return f, false
-}
-
-// row is the server row of a container; the hint is where it probably stands.
-func (l *look) row(hint int, container string) *observe.Server {
-	servers := l.in.Observed.LoadBalancer.Servers
-	if hint < len(servers) && servers[hint].Container == container {
-		return &servers[hint]
-	}
-	for i := range servers {
-		if servers[i].Container == container {
-			return &servers[i]
-		}
-	}
-	return nil
 }
 
 // judgeRates is the statistics: who fails more, and is it too much.
@@ -244,16 +278,45 @@ func (l *look) judgeRates(f Finding) (Finding, bool) {
 		f.Verdict, f.Code = Fail, CodeTooManyErrors
 	case isSpread && isWorse:
 		f.Verdict, f.Code = Fail, CodeWorseThanOld
-	case isSpread && isTooMany && hasControl && f.Evidence < evidenceToBlame:
+	case isSpread && isTooMany && (hasControl && f.Evidence < evidenceToBlame || m.othersFail()):
 		f.Verdict, f.Code = Hold, CodeSharedIncident
 	case isSpread && isTooMany:
 		f.Verdict, f.Code = Fail, CodeTooManyErrors
 	case m.unknown > 0 && float64(m.unknown) > unknownShare*float64(m.unknown+f.Requests+f.OldRequests):
 		f.Verdict, f.Code, f.Failures, f.Requests = Hold, CodeUnknownTraffic, m.unknown, m.unknown+f.Requests+f.OldRequests
+	case l.manyClientErrors():
+		f.Verdict, f.Code, f.Failures = Hold, CodeClientErrors, m.fresh.ClientErrors
 	default:
 		return f, false
 	}
 	return f, true
+}
+
+// othersFail says that other services behind the same load balancer fail above
+// their own baseline: then it is not the new version (rollout-safety 3.4).
+func (m *lbMemory) othersFail() bool {
+	usual := 0.0
+	if m.othersBase.Requests > 0 {
+		usual = upperBound(m.othersBase.Failures, m.othersBase.Requests)
+	}
+	return m.others.Failures >= minFailures && share(m.others.Failures, m.others.Requests) >= max(0.05, 3*usual)
+}
+
+// manyClientErrors says that the share of 4xx jumped: ten times what it was and
+// at least one request in twenty. A broken route table often answers 404; a
+// scanner does too, so it holds and does not fail (H17).
+func (l *look) manyClientErrors() bool {
+	m := &l.mem.lb
+	before := share(m.base.ClientErrors+m.old.ClientErrors, m.base.Requests+m.old.Requests)
+	now := share(m.fresh.ClientErrors, m.fresh.Requests)
+	return l.r != nil && m.fresh.Requests >= intervalRequests && now >= 0.05 && now >= 10*before
+}
+
+func share(part, whole int64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
 }
 
 // judgeEvidence says whether what was seen is enough to pass.
@@ -294,7 +357,7 @@ func (l *look) missingRow() string {
 		if t.isLeaving || t.running.IsZero() || !l.isNew(c) || c.LaunchName != "" {
 			continue
 		}
-		if l.row(i, c.ID) == nil {
+		if t.row.all == 0 {
 			return c.Name
 		}
 	}

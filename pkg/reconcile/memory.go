@@ -59,9 +59,11 @@ type tracked struct {
 	failures int
 	answered bool
 	probed   time.Time
-	// retries are connections the load balancer had to send elsewhere, and served
-	// what the server did answer in the same time.
-	retries, served int64
+	// retries are connections the load balancer had to send elsewhere since the
+	// server last served one.
+	retries int64
+	// row is what the load balancer showed of it in this look.
+	row rows
 }
 
 // Sent records that a decision's action left, so that the next looks wait for
@@ -75,7 +77,7 @@ func (m Memory) Sent(a Action, at time.Time) Memory {
 func (m *Memory) gatesFromZero() {
 	m.bakeStart, m.passedSince = time.Time{}, time.Time{}
 	m.tracked, m.replaced = nil, 0
-	m.lb = lbMemory{base: m.lb.base}
+	m.lb = lbMemory{base: m.lb.base, othersBase: m.lb.othersBase}
 }
 
 // since returns t, or now when t has not begun, and remembers it.

@@ -94,6 +94,7 @@ const (
 	CodeWorseThanOld    Code = "worse-than-old"
 	CodeTooManyErrors   Code = "too-many-errors"
 	CodeSharedIncident  Code = "shared-incident"
+	CodeClientErrors    Code = "client-errors"
 	CodeNoTraffic       Code = "no-traffic"
 	CodeErrorRate       Code = "error-rate"
 	CodeAnswers         Code = "answers"
