@@ -14,6 +14,7 @@ func (s *Server) create(ctx context.Context, p *process) error {
 	if p.service.secondaries == nil {
 		p.service.secondaries = []map[string]any{}
 	}
+	s.linkTargets(p.service)
 	s.bus.touch(kindStack, p.service.stack.id)
 	return nil
 }
@@ -41,6 +42,7 @@ func (s *Server) reconcileAndCount(ctx context.Context, p *process) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.linkTargets(p.service)
 	n := 0
 	for _, i := range p.service.instances {
 		if i.config == primaryConfig && !i.upgraded && i.state != stateError && i.state != stateRemoving {

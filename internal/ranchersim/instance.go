@@ -59,7 +59,7 @@ var errLate = errors.New("overtaken")
 // startUp takes a container through creating and starting to running, with the texts Cattle shows on the way.
 func (s *Server) startUp(ctx context.Context, i *instance, generation int) error {
 	step := func(state, message string, d time.Duration) error {
-		if !s.update1(i, generation, func() { s.setState(i, state, message) }) || !s.sleep(ctx, d) {
+		if !s.update1(i, generation, func() { s.setState(i, state, message) }) || !s.sleep(ctx, s.varied(d)) {
 			return errLate
 		}
 		return nil

@@ -31,13 +31,15 @@ func (s *Server) reconcile(ctx context.Context, p *process, prefix string) error
 	svc := p.service
 	s.mu.RLock()
 	c := s.takeCensus(svc)
+	serving := isServing(svc.state)
 	skip := !svc.hasContainers() && len(svc.instances) == 0 || !s.hasActiveHost(svc.project)
 	s.mu.RUnlock()
-	if skip && svc.hasContainers() {
+	if skip && svc.hasContainers() || !serving {
 		return nil
 	}
 	s.info(p, prefix+".info", c.String())
 	if c.idle() {
+		s.sleep(ctx, idleTime)
 		s.info(p, prefix+".info", "Service already reconciled")
 		return nil
 	}

@@ -77,8 +77,14 @@ func (v view) containerField(i *instance, name string) any {
 		return i.dnsSearch()
 	case "dataVolumeMounts":
 		return orDefault(i.launch[name], map[string]any{})
-	case "dataVolumes", "internalVolumes", "ports":
+	case "dataVolumes", "internalVolumes":
 		return orDefault(i.launch[name], []any{})
+	case "ports", "userPorts":
+		// An agent reports the ports back, none of them as an empty list; without one they stay as they were given.
+		if v.server.runtime != nil {
+			return orDefault(i.launch["ports"], []any{})
+		}
+		return i.launch[name]
 	case "externalId":
 		return orNull(i.externalID)
 	case "healthState":

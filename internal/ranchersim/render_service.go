@@ -137,3 +137,24 @@ func (v view) publicEndpoints(svc *service) any {
 	}
 	return list
 }
+
+// linkTargets notes a balancer's targets by name, which becomes visible when the process is through; links of other
+// services are not simulated. The caller holds mu.
+func (s *Server) linkTargets(svc *service) {
+	if svc.kind != "loadBalancerService" {
+		return
+	}
+	config, _ := svc.fields["lbConfig"].(map[string]any)
+	rules, _ := config["portRules"].([]any)
+	links := map[string]any{}
+	for _, rule := range asConfigs(rules) {
+		n, _ := parseID(text(rule["serviceId"]))
+		if target := s.services[n]; target != nil {
+			links[target.name] = formatID(prefixService, n)
+		}
+	}
+	svc.fields["linkedServices"] = nil
+	if len(links) > 0 {
+		svc.fields["linkedServices"] = links
+	}
+}

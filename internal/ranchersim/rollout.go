@@ -243,6 +243,7 @@ func (r *rollout) waitHealthy(ctx context.Context) error {
 	if err := r.s.faults.stall(ctx, func() bool { return r.s.owns(r.p) }, r.s.scaled(stateCheck)); err != nil {
 		return err
 	}
+	began := time.Now()
 	for _, i := range r.current() {
 		ok, err := r.s.waitUntil(ctx, r.svc, r.p, func() (bool, error) {
 			return i.state != stateRunning || !i.managed || i.isHealthy(), nil
@@ -253,6 +254,9 @@ func (r *rollout) waitHealthy(ctx context.Context) error {
 		if !ok {
 			return &waitError{"Waiting: healthy [container:" + formatID(prefixInstance, i.id) + "]", i}
 		}
+	}
+	if time.Since(began) > r.s.scaled(stepTime) {
+		r.s.sleep(ctx, resumeTime)
 	}
 	if !r.s.owns(r.p) {
 		return errStateChanged

@@ -163,6 +163,13 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// varied is a time as containers take it: up to a third more, each its own.
+func (s *Server) varied(d time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return d + time.Duration(s.random.Int64N(int64(d)/3+1))
+}
+
 // next counts up the ids of a prefix. The caller holds mu.
 func (s *Server) next(prefix string) int {
 	s.counters[prefix]++

@@ -25,7 +25,7 @@ func (s *Server) halt(i *instance) {
 	}
 	s.spawn(func(ctx context.Context) {
 		s.stopProcess(ctx, proc)
-		s.sleep(ctx, stopTime)
+		s.sleep(ctx, s.varied(stopTime))
 		s.update1(i, generation, func() {
 			s.setState(i, stateStopped, "")
 			s.dockerEvent(i, "stop")

@@ -19,10 +19,12 @@ const (
 	registerTime   = 250 * time.Millisecond
 	upgradeVisible = 60 * time.Millisecond // From the POST until service.upgrade is written.
 	stepTime       = 100 * time.Millisecond
-	settleTime     = 300 * time.Millisecond // A resource monitor notices that a container runs or stopped.
-	createTime     = 60 * time.Millisecond
-	startPhase     = 60 * time.Millisecond
-	stopTime       = 120 * time.Millisecond
+	settleTime     = 500 * time.Millisecond // A resource monitor notices that a container runs or stopped.
+	resumeTime     = 300 * time.Millisecond // A health wait that had to wait goes on.
+	idleTime       = 50 * time.Millisecond  // Reconcile finds nothing to do.
+	createTime     = 100 * time.Millisecond
+	startPhase     = 100 * time.Millisecond
+	stopTime       = 200 * time.Millisecond
 	removeTime     = 120 * time.Millisecond
 	healthLag      = 80 * time.Millisecond  // Until a service's healthState follows its containers.
 	reportTime     = 40 * time.Millisecond  // A health report is taken in: updating-healthy, then healthy.
