@@ -11,8 +11,8 @@ import (
 	"gitlab.gf.com.cn/clickeggs/drover/internal/ranchersim"
 )
 
-// stopGrace is how long open requests may take to end after a stop; Docker's own is 10 s.
-const stopGrace = 3 * time.Second
+// stopGrace is how long open requests may take to end after a stop: Docker's own.
+const stopGrace = 10 * time.Second
 
 // container is one run of a container: from its start to its end.
 type container struct {

@@ -15,6 +15,8 @@ const (
 	maxHeader = 64 << 10
 	// lull is how long nobody may have connected before a listener that is to close does so.
 	lull = 5 * time.Millisecond
+	// lastCalls is how many may still connect while it waits for that.
+	lastCalls = 64
 )
 
 // server is an HTTP server that waits for everything it started: net/http's own does not wait for what it cuts.
@@ -89,6 +91,8 @@ type gentleListener struct {
 	wrap func(net.Conn) net.Conn
 	// isClosing says that it is to close as soon as nobody comes.
 	isClosing atomic.Bool
+	// late counts who came since; only Accept uses it.
+	late int
 }
 
 // finish makes the listener close after a lull.
@@ -101,15 +105,21 @@ func (l *gentleListener) finish() {
 func (l *gentleListener) Accept() (net.Conn, error) {
 	conn, err := l.TCPListener.Accept()
 	for n := 0; l.isClosing.Load() && errors.Is(err, os.ErrDeadlineExceeded); n++ {
-		if n == 2 {
+		if n == 2 || l.late >= lastCalls {
 			return nil, errors.Join(net.ErrClosed, l.TCPListener.Close())
 		}
 		// A deadline that passed says nothing of the queue: only the next attempt looks at it.
 		_ = l.SetDeadline(time.Now().Add(lull))
 		conn, err = l.TCPListener.Accept()
 	}
-	if err == nil && l.wrap != nil {
+	if err != nil {
+		return nil, err
+	}
+	if l.isClosing.Load() {
+		l.late++
+	}
+	if l.wrap != nil {
 		conn = l.wrap(conn)
 	}
-	return conn, err
+	return conn, nil
 }
