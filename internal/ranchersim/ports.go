@@ -15,8 +15,11 @@ type portSpec struct {
 
 func (p portSpec) String() string {
 	out := strconv.Itoa(p.private) + "/" + p.protocol
-	if p.public > 0 {
+	switch {
+	case p.public > 0:
 		out = strconv.Itoa(p.public) + ":" + out
+	case p.ip != "":
+		out = ":" + out
 	}
 	if p.ip != "" {
 		out = p.ip + ":" + out
@@ -47,6 +50,9 @@ func parsePort(s string) (portSpec, *apiError) {
 	}
 	numbers := make([]int, len(parts))
 	for n, part := range parts {
+		if part == "" && p.ip != "" && n == 0 && len(parts) == 2 {
+			continue // ip::private leaves the host port to Rancher.
+		}
 		value, err := strconv.Atoi(part)
 		if err != nil || part == "" || part[0] == '-' || part[0] == '+' {
 			return p, wrongPort()
