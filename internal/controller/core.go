@@ -173,10 +173,22 @@ func (c *Core) commit(ctx context.Context, key string, seen observe.Snapshot, d 
 		}
 	case reconcile.NoAction:
 		c.state(key).remember(d.Memory)
+		c.retryJournal()
 		return c.note(ctx, key, d.Events)
 	}
 	c.state(key).remember(d.Memory.Sent(d.Action, c.parts.Now()))
 	return c.act(ctx, key, seen, d, nil)
+}
+
+// retryJournal looks whether a journal that failed works again: nothing starts
+// meanwhile, so nobody else would find out.
+func (c *Core) retryJournal() {
+	if !c.isFailed.Load() {
+		return
+	}
+	if c.parts.Journal.Failed() == nil || c.parts.Journal.Reopen() == nil {
+		c.isFailed.Store(false)
+	}
 }
 
 // note writes events that no action waits for. They count in memory even when

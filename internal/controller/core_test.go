@@ -1,0 +1,221 @@
+package controller
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
+)
+
+// TestDurableBeforeVisible: the intent is written before the request leaves, the
+// answer after it.
+func TestDurableBeforeVisible(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	step(t, core, "chat/one")
+	want := []string{"append started", "append status", "upgrade 1sone", "append answer"}
+	if got := w.history(); !slices.Equal(got, want) {
+		t.Errorf("effects = %q, want %q", got, want)
+	}
+	r := core.History("chat/one").Rollout
+	if r == nil || r.To.Image != imageB || len(r.Previous) == 0 {
+		t.Errorf("open rollout = %+v, want one to %s that knows its way back", r, imageB)
+	}
+}
+
+// TestBudgetIsTakenBySomebody: the environment has room for one rollout.
+func TestBudgetIsTakenBySomebody(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	step(t, core, "chat/one")
+	step(t, core, "chat/two")
+	if r := core.History("chat/two").Rollout; r != nil {
+		t.Errorf("a second rollout was started: %s", r.ID)
+	}
+	if got := core.Last("chat/two").Decision.Code; got != reconcile.CodeBudget {
+		t.Errorf("code = %s, want %s", got, reconcile.CodeBudget)
+	}
+}
+
+// TestReserveLooksAgain: two decisions made at the same time cannot both take the
+// last place.
+func TestReserveLooksAgain(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	seen, late, err := core.Look(t.Context(), "chat/two")
+	if err != nil || late.Action != reconcile.Upgrade {
+		t.Fatalf("look = %s %s (%v), want an upgrade", late.Phase, late.Reason, err)
+	}
+	step(t, core, "chat/one")
+	if err := core.commit(t.Context(), "chat/two", seen, &late); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(w.history(), "upgrade 1stwo") || core.History("chat/two").Rollout != nil {
+		t.Errorf("both were started: %q", w.history())
+	}
+}
+
+// TestJournalFails: nothing starts or finishes that cannot be written down; a
+// rollback goes (ruling 8, C10, C14).
+func TestJournalFails(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	w.appendError = errors.New("no space left on device")
+	if _, err := core.Step(t.Context(), "chat/one"); err == nil {
+		t.Error("a start that could not be written down gave no error")
+	}
+	if slices.Contains(w.history(), "upgrade 1sone") || core.History("chat/one").Rollout != nil {
+		t.Fatalf("started without a journal: %q", w.history())
+	}
+	w.appendError = nil
+	step(t, core, "chat/one") // Finds out that the journal works again.
+	step(t, core, "chat/one")
+	w.show(core, "chat/one")
+	step(t, core, "chat/one")
+	w.appendError = errors.New("no space left on device")
+	w.edit("chat/one", func(s *observe.Service) { s.Containers[1].Health = "unhealthy" })
+	step(t, core, "chat/one")
+	if !slices.Contains(w.history(), "rollback 1sone") {
+		t.Errorf("effects = %q, want a rollback", w.history())
+	}
+}
+
+// TestHangingJournalHoldsARollbackTwoSeconds and not longer.
+func TestHangingJournalHoldsARollbackTwoSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		core := adopted(t, w)
+		step(t, core, "chat/one")
+		w.show(core, "chat/one")
+		step(t, core, "chat/one")
+		w.edit("chat/one", func(s *observe.Service) { s.Containers[1].Health = "unhealthy" })
+		w.hang = true
+		begun := time.Now()
+		var rolledBack time.Duration
+		go func() { _, _ = core.Step(t.Context(), "chat/one") }()
+		for rolledBack == 0 && time.Since(begun) < time.Minute {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if slices.Contains(w.history(), "rollback 1sone") {
+				rolledBack = time.Since(begun)
+			}
+		}
+		if rolledBack == 0 || rolledBack > rollbackGrace+200*time.Millisecond {
+			t.Errorf("the rollback went after %s, want at most %s", rolledBack, rollbackGrace)
+		}
+		time.Sleep(time.Minute) // The answer's own append gives up.
+	})
+}
+
+// TestRefusedUpgradeIsNotTriedAgain: a 422 about the request itself will be one
+// next time too (A7). The digest is not condemned.
+func TestRefusedUpgradeIsNotTriedAgain(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	w.upgradeError = &rancher.Error{Op: "upgrading", Status: http.StatusUnprocessableEntity, Code: "InvalidOption", FieldName: "ports"}
+	if _, err := core.Step(t.Context(), "chat/one"); err == nil {
+		t.Error("a refused upgrade gave no error")
+	}
+	step(t, core, "chat/one")
+	h := core.History("chat/one")
+	if got := core.Last("chat/one").Decision.Code; got != reconcile.CodeGaveUp || h.Rollout != nil {
+		t.Errorf("code = %s with rollout %v, want %s without", got, h.Rollout, reconcile.CodeGaveUp)
+	}
+	if len(h.Quarantine) > 0 {
+		t.Errorf("quarantine = %v, want none: the attempt failed, not the digest", h.Quarantine)
+	}
+	uploads := 0
+	for _, did := range w.history() {
+		if did == "upgrade 1sone" {
+			uploads++
+		}
+	}
+	if uploads != 1 {
+		t.Errorf("the upgrade was sent %d times, want once", uploads)
+	}
+}
+
+// TestLostAnswerIsNotRepeated: an unknown result is followed by reads (I10, A9).
+func TestLostAnswerIsNotRepeated(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	w.upgradeError = errors.New("connection reset by peer")
+	if _, err := core.Step(t.Context(), "chat/one"); err == nil {
+		t.Error("a lost answer gave no error")
+	}
+	step(t, core, "chat/one")
+	if n := len(w.history()); !slices.Contains(w.history(), "upgrade 1sone") || core.History("chat/one").Rollout == nil {
+		t.Errorf("after one look: %d effects, rollout %v; want the rollout still open", n, core.History("chat/one").Rollout)
+	}
+	w.show(core, "chat/one")
+	step(t, core, "chat/one")
+	if r := core.History("chat/one").Rollout; r == nil || !r.Confirmed {
+		t.Errorf("rollout = %+v, want it confirmed by what Rancher shows", r)
+	}
+}
+
+// TestTargetLeavesTheFileMidRollout: observed under its own policy, paused
+// (ruling 13).
+func TestTargetLeavesTheFileMidRollout(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	step(t, core, "chat/one")
+	w.show(core, "chat/one")
+	smaller := *core.Config()
+	smaller.Targets = slices.Clone(smaller.Targets[1:])
+	core.Configure(&smaller)
+	if !slices.Contains(core.Keys(), "chat/one") {
+		t.Fatalf("keys = %q, want chat/one while its rollout is open", core.Keys())
+	}
+	current, isListed := core.Config().Target("chat/one")
+	got, ok := policy(current, isListed, core.History("chat/one"))
+	if !ok || !got.Pause || got.Service != "one" {
+		t.Errorf("policy = %+v, %t; want the rollout's own, paused", got, ok)
+	}
+}
+
+func TestPolicyOfAnUnknownTarget(t *testing.T) {
+	if _, ok := policy(desired.Target{}, false, reconcile.History{}); ok {
+		t.Error("a target that is nowhere has a policy")
+	}
+}
+
+func TestCommands(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	c := New(core, nil)
+	step(t, core, "chat/one")
+	open := core.History("chat/one").Rollout.ID
+	for _, tt := range []struct {
+		name    string
+		key     string
+		cmd     Command
+		refused bool
+	}{
+		{"nobody", "chat/one", Command{Verb: Pause}, true},
+		{"no such target", "chat/none", Command{Verb: Pause, By: "mei"}, true},
+		{"another rollout", "chat/one", Command{Verb: Approve, By: "mei", Rollout: "one-0"}, true},
+		{"no rollout", "chat/two", Command{Verb: Abort, By: "mei"}, true},
+		{"unknown verb", "chat/one", Command{Verb: "dance", By: "mei"}, true},
+		{"retry of nothing", "chat/two", Command{Verb: Retry, By: "mei"}, true},
+		{"by name", "one", Command{Verb: Pause, By: "mei"}, false},
+		{"the open one", "chat/one", Command{Verb: Approve, By: "mei", Rollout: open}, false},
+	} {
+		err := c.Tell(t.Context(), tt.key, tt.cmd)
+		var refused *RefusedError
+		if errors.As(err, &refused) != tt.refused || !tt.refused && err != nil {
+			t.Errorf("%s: error = %v, want refused: %t", tt.name, err, tt.refused)
+		}
+	}
+	h := core.History("chat/one")
+	if h.PausedBy != "mei" || h.Rollout.ApprovedBy != "mei" {
+		t.Errorf("paused by %q, approved by %q, want mei", h.PausedBy, h.Rollout.ApprovedBy)
+	}
+}
