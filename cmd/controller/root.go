@@ -1,18 +1,112 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
 
 // version is set when the binary is built.
 var version = "dev"
 
-func rootCommand() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "drover",
-		Short:         "Deploy images to Rancher 1.6 services, judge them, and take bad ones back",
-		Version:       version,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+// options are the flags that all commands share.
+type options struct {
+	// config is the path of targets.yaml.
+	config string
+	// stateDir holds the journal and the daemon's socket.
+	stateDir string
+	// logFormat is json, console or auto; logLevel error, info or debug.
+	logFormat, logLevel string
+	// wasStarted says that flags and arguments were good.
+	wasStarted bool
+}
+
+// commands are the verbs; a new one is added here.
+var commands = []func(*options) *cobra.Command{
+	runCommand, planCommand, validateCommand, statusCommand, historyCommand,
+	approveCommand, finishCommand, rollbackCommand, pauseCommand, resumeCommand, retryCommand,
+	schemaCommand, healthcheckCommand, versionCommand,
+}
+
+// embedded are the verbs that need no configuration.
+var embedded = []func() *cobra.Command{demoCommand, sandboxCommand}
+
+// run is the program without its process.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	root, o := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	code := codeOf(err, o.wasStarted)
+	var exit *exitError
+	if err == nil || errors.As(err, &exit) && exit.cause == nil {
+		return code
 	}
-	root.AddCommand(demoCommand(), sandboxCommand())
-	return root
+	text := "drover: " + strings.TrimRight(err.Error(), "\n")
+	if code == exitUsage {
+		text += "; see drover --help"
+	}
+	fmt.Fprintln(errOut, text)
+	return code
+}
+
+// rootCommand makes the tree of commands and what they share.
+func rootCommand() (*cobra.Command, *options) {
+	o := &options{}
+	root := &cobra.Command{
+		Use:   "drover",
+		Short: "Deploy images to Rancher 1.6 services, judge them, and take bad ones back",
+		Long: `Drover follows image tags in a Docker registry, rolls what is pushed out to Rancher
+1.6 services, judges each new version by its containers' health, the load balancer's
+counters, HTTP probes and logs, finishes good ones and takes bad ones back.
+
+Flags come before environment variables, those before the defaults.
+
+` + exitTable(),
+		Version: version, SilenceUsage: true, SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return o.prepare(cmd) },
+	}
+	f := root.PersistentFlags()
+	f.StringVarP(&o.config, "config", "c", "config/targets.yaml", "what should run (DROVER_CONFIG)")
+	f.StringVar(&o.stateDir, "state-dir", "state", "directory of the journal and the daemon's socket (DROVER_STATE_DIR)")
+	f.StringVar(&o.logFormat, "log-format", "auto", "json, console, or auto: console on a terminal (DROVER_LOG_FORMAT)")
+	f.StringVar(&o.logLevel, "log-level", "info", "error, info or debug (DROVER_LOG_LEVEL)")
+	for _, make := range commands {
+		root.AddCommand(make(o))
+	}
+	for _, make := range embedded {
+		root.AddCommand(make())
+	}
+	return root, o
+}
+
+// prepare completes the flags from the environment and checks them.
+func (o *options) prepare(cmd *cobra.Command) error {
+	var err error
+	cmd.Root().PersistentFlags().VisitAll(func(f *pflag.Flag) {
+		name := "DROVER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if value := os.Getenv(name); value != "" && !f.Changed {
+			err = errors.Join(err, f.Value.Set(value))
+		}
+	})
+	err = errors.Join(err, oneOf("log format", o.logFormat, "json", "console", "auto"), oneOf("log level", o.logLevel, "error", "info", "debug"))
+	o.wasStarted = err == nil
+	return err
+}
+
+func oneOf(what, got string, allowed ...string) error {
+	for _, a := range allowed {
+		if got == a {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s %q is none of %s", what, got, strings.Join(allowed, ", "))
 }

@@ -79,7 +79,8 @@ func (c *Client) Target(ctx context.Context, key string) (View, error) {
 	if err != nil {
 		return v, err
 	}
-	return v, c.do(ctx, http.MethodGet, path, nil, &v)
+	err = c.do(ctx, http.MethodGet, path, nil, &v)
+	return v, err
 }
 
 // Tell gives a command and returns the target after it.

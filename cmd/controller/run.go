@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/registry"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+)
+
+const (
+	// configPoll is how often targets.yaml is read again.
+	configPoll = time.Second
+	// stopLimit is how long after a signal the process is gone at the latest.
+	stopLimit = 9500 * time.Millisecond
+)
+
+func runCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Look after the targets until SIGTERM",
+		Long: `Follow the images, roll out what is new, judge it, finish or take it back. Starts
+also while Rancher or the registry is down. SIGHUP reads the configuration at once;
+it is read every second anyway. SIGTERM stops deciding and ends within 10 s; nothing
+is rolled back, and the next start goes on from the journal.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDaemon(cmd.Context(), o, newLogger(o, cmd.ErrOrStderr()))
+		},
+	}
+}
+
+// runDaemon is the daemon from start to end.
+func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
+	source, err := desired.NewSource(o.config)
+	if err != nil {
+		return err
+	}
+	var r *reloader
+	var d *daemon
+	d, err = newDaemon(source.Current(), o.stateDir, log,
+		controller.Runner{Name: "configuration", Run: func(ctx context.Context) error { return r.run(ctx) }},
+		controller.Runner{Name: "web server", Run: func(ctx context.Context) error {
+			return web.Serve(ctx, web.SocketPath(o.stateDir), web.Handler(d.control, d.api()))
+		}})
+	if err != nil {
+		return fmt.Errorf("starting: %w", lockedHint(err))
+	}
+	r = &reloader{source: source, daemon: d, log: log}
+	if err := d.clients.Configure(r.followed(source.Current())); err != nil {
+		return errors.Join(err, d.close())
+	}
+	sayStart(log, d, source.Current())
+	return stopped(ctx, d, log)
+}
+
+// sayStart logs what a person wants to know of a start.
+func sayStart(log logr.Logger, d *daemon, config *desired.Config) {
+	log.Info("started", "version", version, "targets", len(config.Targets), "state", d.journal.Dir())
+	sayWarnings(log, config)
+	if rec := d.journal.Recovery(); rec.Corrupt != "" {
+		log.Error(rec.Cause, "the journal was damaged; it was kept aside", "path", rec.Corrupt)
+	}
+}
+
+func sayWarnings(log logr.Logger, config *desired.Config) {
+	for _, w := range config.Warnings() {
+		log.Info("warning about the configuration", "warning", w.Error())
+	}
+}
+
+// stopped runs the daemon and sees to it that it ends in time.
+func stopped(ctx context.Context, d *daemon, log logr.Logger) error {
+	ended := make(chan error, 1)
+	go func() { ended <- errors.Join(d.control.Run(ctx), d.close()) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	late := time.NewTimer(stopLimit)
+	defer late.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-late.C:
+		return errors.New("a step did not end in time; the next start reads from Rancher what came of it")
+	}
+}
+
+// api is the other end of the daemon's API.
+func (d *daemon) api() web.Options {
+	return web.Options{
+		JournalFailed: d.journal.Failed,
+		Notify: func(body io.Reader) (int, error) {
+			notifications, err := registry.ParseNotification(body)
+			if err != nil {
+				return 0, err
+			}
+			return d.clients.Images.Notify(notifications), nil
+		},
+	}
+}
+
+// reloader takes over new contents of targets.yaml.
+type reloader struct {
+	source *desired.Source
+	daemon *daemon
+	log    logr.Logger
+	// mu orders a reload by signal and one by polling.
+	mu sync.Mutex
+}
+
+// run polls the file and listens for SIGHUP until ctx ends.
+func (r *reloader) run(ctx context.Context) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	var polling sync.WaitGroup
+	polling.Go(func() { r.source.Run(ctx, configPoll, r.take, r.keep) })
+	defer polling.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangups:
+			r.reload()
+		}
+	}
+}
+
+func (r *reloader) reload() {
+	switch changed, err := r.source.Reload(); {
+	case err != nil:
+		r.keep(err)
+	case changed:
+		r.take(r.source.Current())
+	default:
+		r.log.Info("configuration read again, nothing changed")
+	}
+}
+
+// keep says that a wrong file changes nothing.
+func (r *reloader) keep(err error) {
+	r.log.Error(err, "the configuration is wrong; the last valid one stays in force")
+}
+
+// take puts a configuration in force.
+func (r *reloader) take(config *desired.Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	control := r.daemon.control
+	old, before := control.Config(), control.Keys()
+	control.Configure(config)
+	if err := r.daemon.clients.Configure(r.followed(config)); err != nil {
+		r.log.Error(err, "the configuration is not fully in force")
+	}
+	after := control.Keys()
+	r.daemon.clients.Forget(slices.DeleteFunc(before, func(key string) bool { return slices.Contains(after, key) })...)
+	r.log.Info("configuration changed", "targets", len(config.Targets))
+	sayWarnings(r.log, config)
+	if old.Rancher != config.Rancher || old.Owner != config.Owner {
+		r.log.Info("rancher or owner changed: restart to put that in force")
+	}
+	control.WakeAll(configPoll)
+}
+
+// followed adds to a configuration the targets that left it with a rollout open:
+// they are still watched, and a failing version is still taken back.
+func (r *reloader) followed(config *desired.Config) *desired.Config {
+	c := *config
+	c.Targets = slices.Clone(config.Targets)
+	for _, key := range r.daemon.control.Keys() {
+		if _, listed := config.Target(key); listed {
+			continue
+		}
+		if open := r.daemon.control.History(key).Rollout; open != nil && open.Policy.Service != "" {
+			c.Targets = append(c.Targets, open.Policy)
+		}
+	}
+	return &c
+}
+
+// lockedHint makes a held journal a clear message.
+func lockedHint(err error) error {
+	var locked *journal.LockedError
+	if errors.As(err, &locked) {
+		return fmt.Errorf("%w: one daemon at a time; read with `drover status`", err)
+	}
+	return err
+}

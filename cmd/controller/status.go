@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+)
+
+// standing is what status prints.
+type standing struct {
+	// From is daemon or journal.
+	From    string     `json:"from"`
+	Targets []web.View `json:"targets"`
+}
+
+func statusCommand(o *options) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status [TARGET]...",
+		Short: "Show where each target stands",
+		Long: `Ask the daemon; without one, read its journal and say so. A TARGET is a name of the
+configuration or stack/service.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := standingOf(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if s.Targets, err = chosen(s.Targets, args); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), s)
+			}
+			return s.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), time.Now())
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// standingOf asks the daemon, or else the journal.
+func standingOf(ctx context.Context, o *options) (standing, error) {
+	views, err := web.NewClient(o.stateDir).Targets(ctx)
+	if !errors.Is(err, web.ErrNoDaemon) {
+		return standing{From: "daemon", Targets: views}, err
+	}
+	histories, err := remembered(o.stateDir)
+	if err != nil {
+		return standing{}, err
+	}
+	// The file may be wrong or elsewhere: the journal is worth showing without it.
+	config, err := desired.Load(o.config)
+	if err != nil {
+		if len(histories) == 0 {
+			return standing{}, err
+		}
+		config = &desired.Config{}
+	}
+	return standing{From: "journal", Targets: fromJournal(config, histories)}, nil
+}
+
+// chosen are the views of the named targets; all without names.
+func chosen(views []web.View, names []string) ([]web.View, error) {
+	if len(names) == 0 {
+		return views, nil
+	}
+	var some []web.View
+	for _, name := range names {
+		i := slices.IndexFunc(views, func(v web.View) bool { return v.Target == name || v.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no target %q", name)
+		}
+		some = append(some, views[i])
+	}
+	return some, nil
+}
+
+func (s standing) print(out, errOut io.Writer, now time.Time) error {
+	if s.From == "journal" {
+		fmt.Fprintln(errOut, "no daemon is running; this is what its journal says")
+	}
+	rows := [][]string{{"TARGET", "PHASE", "RUNNING", "WANTED", "SINCE", "REASON"}}
+	for i := range s.Targets {
+		v := &s.Targets[i]
+		rows = append(rows, []string{v.Target, string(v.Phase), web.Short(v.Running), web.Short(v.Wanted), ago(v.Since, now), reasonOf(v)})
+	}
+	return printTable(out, rows)
+}
+
+// reasonOf is the reason with what a person must not miss.
+func reasonOf(v *web.View) string {
+	parts := []string{v.Reason}
+	if v.Alert {
+		parts = append([]string{"ALERT:"}, parts...)
+	}
+	if v.PausedBy != "" {
+		parts = append(parts, "(paused by "+v.PausedBy+")")
+	}
+	return strings.TrimSpace(strings.Join(parts, " "))
+}
