@@ -16,7 +16,13 @@ func Need(in Input) observe.Wants {
 	n := observe.Wants{}
 	n.Gates = h.Probation != nil && in.Now.Before(h.Probation.Until)
 	n.Fresh, n.Logs = n.Gates, n.Gates
-	if l.svc().State != observe.StateActive || l.problemOfImages() != nil {
+	if l.svc().State != observe.StateActive || !l.isBaseline() {
+		// The cache may still show what was before the last action: what does not
+		// look like ours is asked for again before it is called somebody else's (A12).
+		n.Fresh = true
+		return n
+	}
+	if l.problemOfImages() != nil {
 		return n
 	}
 	to, isNewer := l.wanted()

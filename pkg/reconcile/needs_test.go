@@ -1,0 +1,57 @@
+package reconcile
+
+import (
+	"testing"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// TestNeed: an idle target costs two looks into caches; what may be decided upon
+// is read afresh.
+func TestNeed(t *testing.T) {
+	idle := func() *paper {
+		p := newPaper()
+		p.run(6*time.Second, func(Decision) {})
+		return p
+	}
+	for _, tt := range []struct {
+		name string
+		edit func(*paper)
+		want observe.Wants
+	}{
+		{"idle", func(*paper) {}, observe.Wants{}},
+		{"first sight", func(p *paper) { p.history = History{} }, observe.Wants{Fresh: true}},
+		{"newer digest", func(p *paper) { p.tag = "b" }, observe.Wants{Fresh: true, Gates: true, Repository: repository, Previous: digest("a")}},
+		{"newer digest, on hold", func(p *paper) { p.tag, p.target.Hold = "b", "freeze" }, observe.Wants{}},
+		{"held", func(p *paper) { p.history.Holding = &Holding{} }, observe.Wants{}},
+		{"blind", func(p *paper) { p.blind = true }, observe.Wants{}},
+		{"cache shows an upgrade", func(p *paper) { p.state = observe.StateFinishingUpgrade }, observe.Wants{Fresh: true}},
+		{"cache shows another image", func(p *paper) { p.launch.Image = "x@" + digest("e") }, observe.Wants{Fresh: true}},
+		{"rollout open", func(p *paper) { p.history.Rollout = &Rollout{ID: "r"} }, observe.Wants{Fresh: true, Gates: true, Logs: true}},
+		{"on probation", func(p *paper) { p.history.Probation = &Watch{Until: p.now.Add(time.Hour)} }, observe.Wants{Fresh: true, Gates: true, Logs: true}},
+	} {
+		p := idle()
+		tt.edit(p)
+		in := Input{Target: p.target, Observed: p.snapshot(), History: p.history, Memory: p.memory, Now: p.now}
+		if got := Need(in); got != tt.want {
+			t.Errorf("%s: Need = %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestInForce: of a changed file only hold, pause, abort and retry reach a rollout
+// under way (I16).
+func TestInForce(t *testing.T) {
+	old := newPaper().target
+	now := old
+	now.Rollout.Bake, now.Pause, now.Hold, now.Abort, now.Retry = desired.Seconds(1), true, "h", "a", "r"
+	got := InForce(now, History{Rollout: &Rollout{Policy: old}})
+	if got.Rollout.Bake != old.Rollout.Bake || !got.Pause || got.Hold != "h" || got.Abort != "a" || got.Retry != "r" {
+		t.Errorf("InForce = bake %s pause %t hold %q abort %q retry %q", got.Rollout.Bake, got.Pause, got.Hold, got.Abort, got.Retry)
+	}
+	if got := InForce(now, History{}); got.Rollout.Bake != now.Rollout.Bake {
+		t.Errorf("without a rollout bake = %s, want the file's", got.Rollout.Bake)
+	}
+}
