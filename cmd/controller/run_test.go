@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
+)
+
+// peer is a sandbox with a real `drover run` process beside it.
+type peer struct {
+	t      *testing.T
+	world  *sandbox.World
+	dir    string
+	binary string
+	client *rancher.Client
+
+	cmd *exec.Cmd
+	log *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newPeer(t *testing.T) *peer {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds the binary and plays whole rollouts")
+	}
+	p := &peer{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
+	p.binary = filepath.Join(p.dir, "drover")
+	if out, err := exec.Command("go", "build", "-o", p.binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("building drover: %v\n%s", err, out)
+	}
+	var err error
+	if p.world, err = sandbox.Start(t.Context(), sandbox.Options{CheckInterval: 300 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.kill()
+		if err := p.world.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	config, err := (&demo{world: p.world}).configure(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := p.world.Info()
+	text := fmt.Sprintf(demoConfig, i.Rancher, filepath.ToSlash(p.dir), i.Registry, i.Stats, i.StatsUser, i.Image)
+	if err := os.WriteFile(p.config(), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.client, err = rancher.New(rancher.Options{
+		URL: i.Rancher, Environment: config.Rancher.Environment,
+		AccessKey: config.Rancher.AccessKey.Value, SecretKey: config.Rancher.SecretKey.Value,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.client.Close)
+	if _, err := p.world.Traffic(t.Context(), demoTraffic); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *peer) config() string { return filepath.Join(p.dir, "targets.yaml") }
+func (p *peer) state() string  { return filepath.Join(p.dir, "state") }
+
+func (p *peer) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(p.binary, "run", "--config", p.config(), "--state-dir", p.state())
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// kill is kill -9.
+func (p *peer) kill() {
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+	p.cmd = nil
+}
+
+func (p *peer) service() observe.Service {
+	return p.client.Service(p.t.Context(), sandbox.Stack, sandbox.Service)
+}
+
+// await asks until it is so; there is no sleeping for luck.
+func (p *peer) await(what string, is func() bool) {
+	p.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(60 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			s := p.service()
+			p.t.Fatalf("not within a minute: %s\nservice: %s %s\n%s", what, s.State, s.Launch.Image, p.log)
+		}
+	}
+}
+
+func (p *peer) awaitState(want observe.ServiceState) {
+	p.t.Helper()
+	p.await("service is "+string(want), func() bool { return p.service().State == want })
+}
+
+// settled says that the service runs the digest on all containers, and nothing
+// else.
+func (p *peer) settled(digest string) bool {
+	s := p.service()
+	if s.Problem != nil || s.State != observe.StateActive || digestIn(s.Launch.Image) != digest {
+		return false
+	}
+	running := 0
+	for _, c := range s.Containers {
+		if c.State == "running" && c.Image == s.Launch.Image && c.Health == "healthy" {
+			running++
+		}
+	}
+	return running == s.Scale && len(s.Containers) == s.Scale
+}
+
+func (p *peer) push(behaviour string) string {
+	p.t.Helper()
+	digest, err := p.world.Push(p.t.Context(), behaviour, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return digest
+}
+
+func (p *peer) history() reconcile.History {
+	p.t.Helper()
+	r, err := journal.OpenReadOnly(p.state())
+	if err != nil {
+		return reconcile.History{}
+	}
+	all, err := controller.Histories(r.Replay)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return all[sandbox.Stack+"/"+sandbox.Service]
+}
+
+func (p *peer) awaitAdopted() {
+	p.t.Helper()
+	p.await("the service is adopted", func() bool { return p.history().Baseline != nil })
+}
+
+// TestKilledInUpgrading and its sister kill the daemon with SIGKILL in the middle
+// and start it again: it ends right (C4, C6).
+func TestKilledInUpgrading(t *testing.T) { testKilled(t, observe.StateUpgrading) }
+
+func TestKilledInUpgraded(t *testing.T) { testKilled(t, observe.StateUpgraded) }
+
+func testKilled(t *testing.T, when observe.ServiceState) {
+	p := newPeer(t)
+	p.start()
+	p.awaitAdopted()
+	good := p.push("serve")
+	p.await("the good version is on its way", func() bool { return digestIn(p.service().Launch.Image) == good })
+	p.awaitState(when)
+	p.kill()
+	p.start()
+	p.await("the good version runs", func() bool { return p.settled(good) })
+	p.await("the journal says so", func() bool {
+		h := p.history()
+		return h.Rollout == nil && h.Last != nil && h.Last.Outcome == reconcile.Finished && h.Last.To.Digest == good
+	})
+}
+
+// TestBadVersionIsTakenBackAndStaysAway: rolled back to the pinned good one, and
+// not tried again after a restart, even when the journal is gone (I3).
+func TestBadVersionIsTakenBackAndStaysAway(t *testing.T) {
+	p := newPeer(t)
+	p.start()
+	p.awaitAdopted()
+	good := p.push("serve")
+	p.await("the good version runs", func() bool { return p.settled(good) })
+	bad := p.push("errors=20%")
+	p.await("the bad version is tried", func() bool { return digestIn(p.service().Launch.Image) == bad })
+	p.await("the good version runs again", func() bool { return p.settled(good) })
+	p.await("the bad one is quarantined", func() bool { _, is := p.history().Quarantine[bad]; return is })
+	p.kill()
+	if err := os.RemoveAll(p.state()); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	p.await("Rancher alone condemns the bad one", func() bool { _, is := p.history().Quarantine[bad]; return is })
+	p.await("a look found nothing to do", func() bool { return p.history().Status.Code == reconcile.CodeQuarantined })
+	if !p.settled(good) {
+		t.Errorf("the service does not run the good version: %s", p.service().Launch.Image)
+	}
+}
+
+// TestStopRollsNothingBack: SIGTERM ends the daemon within ten seconds, and the
+// service stays as it is (C35).
+func TestStopRollsNothingBack(t *testing.T) {
+	p := newPeer(t)
+	p.start()
+	p.awaitAdopted()
+	good := p.push("serve")
+	p.await("the good version is on its way", func() bool { return digestIn(p.service().Launch.Image) == good })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("drover run ended with %v\n%s", err, p.log)
+		}
+	case <-ctx.Done():
+		t.Fatal("drover run did not end within ten seconds")
+	}
+	p.cmd = nil
+	if s := p.service(); s.State == observe.StateRollingBack || digestIn(s.Launch.Image) != good {
+		t.Errorf("after the stop the service is %s on %s", s.State, s.Launch.Image)
+	}
+	if strings.Contains(p.log.String(), p.world.Info().SecretKey) || strings.Contains(p.log.String(), p.world.Info().StatsPassword) {
+		t.Error("the log holds a secret")
+	}
+}
