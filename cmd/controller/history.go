@@ -128,6 +128,9 @@ func printHistory(out io.Writer, rollouts []past) error {
 // verifyJournal checks the chain. Damage is told after what is intact.
 func verifyJournal(out io.Writer, stateDir string, asJSON bool) error {
 	reports, err := journal.VerifyDir(stateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no journal in %s", stateDir)
+	}
 	if err != nil {
 		return fmt.Errorf("the journal is not intact: %w", err)
 	}

@@ -85,6 +85,9 @@ func makePlans(ctx context.Context, o *options, log logr.Logger) ([]planned, err
 		return nil, err
 	}
 	defer clients.Rancher.Close()
+	if _, err := clients.Rancher.Environment(ctx); err != nil {
+		return nil, err // An informer would try again and again.
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var informing sync.WaitGroup
 	defer informing.Wait()
@@ -172,15 +175,18 @@ func (r *planned) take(seen observe.Snapshot, d reconcile.Decision, h reconcile.
 	}
 }
 
-// isPending says that something is done or waited for. A target that only watches
-// has nothing to do, whatever its tag names.
+// isPending says that something is done or waited for. A target that lost its
+// service to somebody else only watches, whatever its tag names.
 func isPending(d reconcile.Decision, h reconcile.History) bool {
 	if d.Action != reconcile.NoAction || h.Rollout != nil {
 		return true
 	}
 	switch d.Phase {
-	case reconcile.Idle, reconcile.Probation, reconcile.Held, reconcile.Gone, reconcile.Blind:
+	case reconcile.Idle, reconcile.Probation, reconcile.Gone, reconcile.Blind:
 		return false
+	case reconcile.Held:
+		// A pause is only named when something new waits behind it.
+		return d.Code == reconcile.CodePaused || d.Code == reconcile.CodeHoldFile
 	}
 	return true
 }
