@@ -85,8 +85,6 @@ type demo struct {
 
 	world  *sandbox.World
 	daemon *daemon
-	// good and bad are the digests pushed.
-	good, bad string
 }
 
 // outcome is what the summary says.

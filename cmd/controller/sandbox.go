@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -57,7 +58,7 @@ func runSandbox(cmd *cobra.Command, o sandbox.Options) error {
 
 // ignoreCancel takes the end that a signal asked for as a good one.
 func ignoreCancel(err error) error {
-	if err == context.Canceled {
+	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err

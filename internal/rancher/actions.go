@@ -27,8 +27,10 @@ func (c *Client) Upgrade(ctx context.Context, p *Prepared) (observe.Service, err
 	}
 	// Two upgrades at once are both accepted and one wins (rancher-api 3.2).
 	if imageUUID(s.Launch.Image) != p.image || s.Launch.Version == p.version {
-		return s, &Error{Op: op, Status: http.StatusAccepted, Code: CodeMismatch, unknown: true,
-			Message: fmt.Sprintf("rancher answered with image %s, version %s", clip(s.Launch.Image), clip(s.Launch.Version))}
+		return s, &Error{
+			Op: op, Status: http.StatusAccepted, Code: CodeMismatch, unknown: true,
+			Message: fmt.Sprintf("rancher answered with image %s, version %s", clip(s.Launch.Image), clip(s.Launch.Version)),
+		}
 	}
 	return s, nil
 }
@@ -50,8 +52,10 @@ func (c *Client) FinishUpgrade(ctx context.Context, id, expectVersion string) (o
 	case s.State != string(observe.StateUpgraded) || s.Actions[actionFinish] == nil:
 		return observe.Service{}, &Error{Op: op, Code: CodeChanged, Message: "the service is " + clip(s.State)}
 	case expectVersion == "" || version != expectVersion:
-		return observe.Service{}, &Error{Op: op, Code: CodeChanged,
-			Message: fmt.Sprintf("its version is %s, not %s", clip(version), clip(expectVersion))}
+		return observe.Service{}, &Error{
+			Op: op, Code: CodeChanged,
+			Message: fmt.Sprintf("its version is %s, not %s", clip(version), clip(expectVersion)),
+		}
 	}
 	return c.act(ctx, op, id, actionFinish, nil)
 }
@@ -87,8 +91,10 @@ func (c *Client) act(ctx context.Context, op, id, action string, body []byte) (o
 		return observe.Service{}, err
 	}
 	if w.ID != id || !w.isService() {
-		return observe.Service{}, &Error{Op: op, Status: http.StatusAccepted, Code: CodeMismatch, unknown: true,
-			Message: "the answer is about " + clip(w.Type+" "+w.ID)}
+		return observe.Service{}, &Error{
+			Op: op, Status: http.StatusAccepted, Code: CodeMismatch, unknown: true,
+			Message: "the answer is about " + clip(w.Type+" "+w.ID),
+		}
 	}
 	return c.answered(ctx, &w, at), nil
 }

@@ -270,9 +270,13 @@ func (c *Client) findEnvironment(ctx context.Context) (string, error) {
 	case len(ids) == 0 && c.environment == "":
 		return "", &Error{Op: op, Code: CodeNoEnvironment, Message: "the key sees no environment"}
 	case len(ids) == 0:
-		return "", &Error{Op: op, Code: CodeNoEnvironment,
-			Message: fmt.Sprintf("no environment %q; the key sees %s", c.environment, strings.Join(names, ", "))}
+		return "", &Error{
+			Op: op, Code: CodeNoEnvironment,
+			Message: fmt.Sprintf("no environment %q; the key sees %s", c.environment, strings.Join(names, ", ")),
+		}
 	}
-	return "", &Error{Op: op, Code: CodeNoEnvironment,
-		Message: "name one of " + strings.Join(names, ", ")}
+	return "", &Error{
+		Op: op, Code: CodeNoEnvironment,
+		Message: "name one of " + strings.Join(names, ", "),
+	}
 }

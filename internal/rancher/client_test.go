@@ -292,8 +292,10 @@ func TestNothingLeftMeansKnown(t *testing.T) {
 	f := newFake(t)
 	f.addService("1s5", "web")
 	// Without kept connections the next request has to connect anew.
-	c, err := New(Options{URL: f.server.URL, AccessKey: text("access"), SecretKey: text("hush"),
-		Allow: []Key{web}, Transport: &http.Transport{DisableKeepAlives: true}})
+	c, err := New(Options{
+		URL: f.server.URL, AccessKey: text("access"), SecretKey: text("hush"),
+		Allow: []Key{web}, Transport: &http.Transport{DisableKeepAlives: true},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

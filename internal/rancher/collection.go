@@ -56,8 +56,10 @@ func listPages[T any](ctx context.Context, c *Client, op string, u *url.URL, res
 			return err
 		}
 		if p.Type != "collection" || p.ResourceType != resource {
-			return &Error{Op: op, Status: 200, Code: CodeMismatch,
-				Message: "the answer is no list of " + resource + " but " + clip(p.Type+" "+p.ResourceType)}
+			return &Error{
+				Op: op, Status: 200, Code: CodeMismatch,
+				Message: "the answer is no list of " + resource + " but " + clip(p.Type+" "+p.ResourceType),
+			}
 		}
 		if p.Next == "" {
 			return nil

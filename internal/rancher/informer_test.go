@@ -566,8 +566,10 @@ func TestRelistCostsPages(t *testing.T) {
 // BenchmarkCache reports what 5,000 followed services with three containers each
 // cost in memory, and what replacing the picture costs in time.
 func BenchmarkCache(b *testing.B) {
-	l := listing{keys: map[Key]bool{}, stacks: map[string]string{"1st5": "shop"}, services: map[string]listed{},
-		containers: map[string]wireContainer{}, hosts: map[string]bool{}}
+	l := listing{
+		keys: map[Key]bool{}, stacks: map[string]string{"1st5": "shop"}, services: map[string]listed{},
+		containers: map[string]wireContainer{}, hosts: map[string]bool{},
+	}
 	var keys []Key
 	for i := range 5000 {
 		id, name := fmt.Sprintf("1s%d", i+1), fmt.Sprintf("svc-%d", i+1)

@@ -78,8 +78,10 @@ func (c *Client) PrepareUpgrade(ctx context.Context, spec UpgradeSpec) (*Prepare
 	case err != nil:
 		return nil, err
 	case hidden:
-		return nil, &UnsafeError{Op: op, Paths: []string{"/launchConfig/secrets"},
-			Reason: "the key's role hides Rancher secrets, so the upgrade would drop them; use an environment API key"}
+		return nil, &UnsafeError{
+			Op: op, Paths: []string{"/launchConfig/secrets"},
+			Reason: "the key's role hides Rancher secrets, so the upgrade would drop them; use an environment API key",
+		}
 	}
 	return spec.prepare(op, s)
 }

@@ -205,8 +205,10 @@ func (c *Client) rawServiceByID(ctx context.Context, op, id string) (*rawService
 		return nil, Key{}, err
 	}
 	if w.ID != id || !w.isService() {
-		return nil, Key{}, &Error{Op: op, Status: http.StatusOK, Code: CodeMismatch,
-			Message: "asked for " + id + ", was told of " + clip(w.Type+" "+w.ID)}
+		return nil, Key{}, &Error{
+			Op: op, Status: http.StatusOK, Code: CodeMismatch,
+			Message: "asked for " + id + ", was told of " + clip(w.Type+" "+w.ID),
+		}
 	}
 	stack, err := c.stackName(ctx, w.StackID)
 	if err != nil {

@@ -48,9 +48,17 @@ func (s *Server) projectList(q *request) object {
 		}
 	}
 	return object{
-		{"type", "collection"}, {"resourceType", "project"}, {"links", object{{"self", q.self()}}},
-		{"createTypes", object{}}, {"actions", object{}}, {"data", data}, {"sortLinks", object{}},
-		{"pagination", nil}, {"sort", nil}, {"filters", object{}}, {"createDefaults", object{}},
+		{"type", "collection"},
+		{"resourceType", "project"},
+		{"links", object{{"self", q.self()}}},
+		{"createTypes", object{}},
+		{"actions", object{}},
+		{"data", data},
+		{"sortLinks", object{}},
+		{"pagination", nil},
+		{"sort", nil},
+		{"filters", object{}},
+		{"createDefaults", object{}},
 	}
 }
 
@@ -89,10 +97,17 @@ func (s *Server) collection(q *request, sch *schema, list []*record, filterable 
 		data[n] = s.withIncludes(q, *r)
 	}
 	return object{
-		{"type", "collection"}, {"resourceType", q.resourceType(sch)}, {"links", object{{"self", q.self()}}},
-		{"createTypes", q.createTypes(sch)}, {"actions", object{}}, {"data", data}, {"sortLinks", q.sortLinks(sch)},
-		{"pagination", q.pagination(limit, offset, total)}, {"sort", q.sortInfo(sortField, descending)},
-		{"filters", filters.render(sch)}, {"createDefaults", object{}},
+		{"type", "collection"},
+		{"resourceType", q.resourceType(sch)},
+		{"links", object{{"self", q.self()}}},
+		{"createTypes", q.createTypes(sch)},
+		{"actions", object{}},
+		{"data", data},
+		{"sortLinks", q.sortLinks(sch)},
+		{"pagination", q.pagination(limit, offset, total)},
+		{"sort", q.sortInfo(sortField, descending)},
+		{"filters", filters.render(sch)},
+		{"createDefaults", object{}},
 	}
 }
 
@@ -219,9 +234,16 @@ func (v view) subscribeCollection(r *http.Request) object {
 		filters[0].value = []any{object{{"modifier", "eq"}, {"value", names[0]}}}
 	}
 	return object{
-		{"type", "collection"}, {"resourceType", "subscribe"}, {"links", object{{"self", q.self()}}},
-		{"createTypes", object{}}, {"actions", object{}}, {"data", []any{}},
+		{"type", "collection"},
+		{"resourceType", "subscribe"},
+		{"links", object{{"self", q.self()}}},
+		{"createTypes", object{}},
+		{"actions", object{}},
+		{"data", []any{}},
 		{"sortLinks", object{{"eventNames", q.self() + "?" + r.URL.RawQuery + "&sort=eventNames"}}},
-		{"pagination", nil}, {"sort", nil}, {"filters", filters}, {"createDefaults", object{}},
+		{"pagination", nil},
+		{"sort", nil},
+		{"filters", filters},
+		{"createDefaults", object{}},
 	}
 }

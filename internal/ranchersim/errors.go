@@ -39,8 +39,14 @@ func methodNotAllowed() *apiError { return plainError(http.StatusMethodNotAllowe
 // body renders the error; the id is a random UUID that the server logs too.
 func (e *apiError) body(id string) object {
 	o := object{
-		{"id", id}, {"type", "error"}, {"links", object{}}, {"actions", object{}},
-		{"status", e.status}, {"code", e.code}, {"message", e.message}, {"detail", nil},
+		{"id", id},
+		{"type", "error"},
+		{"links", object{}},
+		{"actions", object{}},
+		{"status", e.status},
+		{"code", e.code},
+		{"message", e.message},
+		{"detail", nil},
 	}
 	if e.field != nil {
 		o.set("fieldName", e.field)

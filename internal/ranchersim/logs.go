@@ -46,8 +46,13 @@ func (s *Server) postLogs(q *request, i *instance) (int, object, *apiError) {
 	root := q.view.rootBase()
 	root = "ws" + strings.TrimPrefix(root[:strings.LastIndex(root, "/")], "http")
 	return http.StatusOK, object{
-		{"id", nil}, {"type", "hostAccess"}, {"links", object{}}, {"actions", object{}}, {"baseType", "hostAccess"},
-		{"token", token}, {"url", root + "/v1/logs/"},
+		{"id", nil},
+		{"type", "hostAccess"},
+		{"links", object{}},
+		{"actions", object{}},
+		{"baseType", "hostAccess"},
+		{"token", token},
+		{"url", root + "/v1/logs/"},
 	}, nil
 }
 

@@ -39,8 +39,12 @@ func (s *Server) send(sub *subscriber, change resource) {
 		return
 	}
 	frame := object{
-		{"id", s.uuid()}, {"name", "resource.change"}, {"resourceId", body.get("id")}, {"resourceType", body.get("type")},
-		{"data", object{{"resource", body}}}, {"time", time.Now().UnixMilli()},
+		{"id", s.uuid()},
+		{"name", "resource.change"},
+		{"resourceId", body.get("id")},
+		{"resourceType", body.get("type")},
+		{"data", object{{"resource", body}}},
+		{"time", time.Now().UnixMilli()},
 	}
 	sub.push(appendJSON(nil, frame))
 }
@@ -162,7 +166,11 @@ func (s *Server) pingFrame() []byte {
 	id := s.uuid()
 	s.mu.Unlock()
 	return appendJSON(nil, object{
-		{"id", id}, {"name", "ping"}, {"resourceId", nil}, {"resourceType", nil},
-		{"data", object{{"options", object{}}, {"resources", []any{}}}}, {"time", time.Now().UnixMilli()},
+		{"id", id},
+		{"name", "ping"},
+		{"resourceId", nil},
+		{"resourceType", nil},
+		{"data", object{{"options", object{}}, {"resources", []any{}}}},
+		{"time", time.Now().UnixMilli()},
 	})
 }

@@ -237,12 +237,22 @@ func (s *Server) inspect(i *instance) object {
 	}
 	image := strings.TrimPrefix(text(i.launch["imageUuid"]), "docker:")
 	return object{
-		{"Id", i.externalID}, {"Created", i.created.UTC().Format(time.RFC3339Nano)},
+		{"Id", i.externalID},
+		{"Created", i.created.UTC().Format(time.RFC3339Nano)},
 		{"State", object{
-			{"Status", status}, {"Running", runs}, {"Paused", false}, {"Restarting", false}, {"OOMKilled", false},
-			{"Dead", false}, {"ExitCode", 0}, {"Error", ""}, {"StartedAt", i.firstRunning.UTC().Format(time.RFC3339Nano)},
+			{"Status", status},
+			{"Running", runs},
+			{"Paused", false},
+			{"Restarting", false},
+			{"OOMKilled", false},
+			{"Dead", false},
+			{"ExitCode", 0},
+			{"Error", ""},
+			{"StartedAt", i.firstRunning.UTC().Format(time.RFC3339Nano)},
 		}},
-		{"Image", i.imageID}, {"Name", "/r-" + i.name + "-" + i.uuid[:8]}, {"RestartCount", 0},
+		{"Image", i.imageID},
+		{"Name", "/r-" + i.name + "-" + i.uuid[:8]},
+		{"RestartCount", 0},
 		{"Config", object{{"Hostname", i.externalID[:12]}, {"Image", image}, {"Labels", s.labels(i)}}},
 	}
 }

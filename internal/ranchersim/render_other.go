@@ -81,7 +81,10 @@ func (v view) v1Stack(st *stack) object {
 		actions.set(a, self+"/?action="+a)
 	}
 	return object{
-		{"id", formatID(prefixV1Stack, st.id)}, {"type", "environment"}, {"links", links}, {"actions", actions},
+		{"id", formatID(prefixV1Stack, st.id)},
+		{"type", "environment"},
+		{"links", links},
+		{"actions", actions},
 		{"baseType", "environment"},
 	}
 }

@@ -21,9 +21,17 @@ func (q *request) schemas() (object, *apiError) {
 		}
 	}
 	return object{
-		{"type", "collection"}, {"resourceType", "schema"}, {"links", object{{"self", q.self()}}},
-		{"createTypes", object{}}, {"actions", object{}}, {"data", data}, {"sortLinks", object{}},
-		{"pagination", nil}, {"sort", nil}, {"filters", object{}}, {"createDefaults", object{}},
+		{"type", "collection"},
+		{"resourceType", "schema"},
+		{"links", object{{"self", q.self()}}},
+		{"createTypes", object{}},
+		{"actions", object{}},
+		{"data", data},
+		{"sortLinks", object{}},
+		{"pagination", nil},
+		{"sort", nil},
+		{"filters", object{}},
+		{"createDefaults", object{}},
 	}, nil
 }
 

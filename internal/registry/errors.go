@@ -140,11 +140,6 @@ func isNotFound(err error) bool {
 	return ok && e.NotFound()
 }
 
-func isTemporary(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Temporary()
-}
-
 // invalid is an answer that cannot be used.
 func invalid(format string, args ...any) *Error {
 	return &Error{Code: CodeInvalid, Message: fmt.Sprintf(format, args...)}

@@ -389,8 +389,11 @@ func TestStartOfATakenPortLeavesNothing(t *testing.T) {
 	}
 	defer l.Close()
 	for _, o := range []Options{
-		{RegistryAddr: l.Addr().String()}, {RancherAddr: l.Addr().String()}, {BalancerAddr: l.Addr().String()},
-		{Behaviour: "explode"}, {Scale: -1},
+		{RegistryAddr: l.Addr().String()},
+		{RancherAddr: l.Addr().String()},
+		{BalancerAddr: l.Addr().String()},
+		{Behaviour: "explode"},
+		{Scale: -1},
 	} {
 		if _, err := Start(t.Context(), o); err == nil {
 			t.Errorf("Start(%+v) = nil error", o)

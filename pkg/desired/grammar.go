@@ -30,23 +30,35 @@ const (
 // grammars are the values of the is and keys tags in types.go.
 var grammars = compileGrammars(map[string]grammar{
 	// Any text: what has no tag.
-	"": {pattern: `^[^\x00-\x1f\x7f]+$`,
-		reason: "must be text in one line, without control characters"},
+	"": {
+		pattern: `^[^\x00-\x1f\x7f]+$`,
+		reason:  "must be text in one line, without control characters",
+	},
 	"apiVersion": {pattern: `^drover/v1$`, reason: `must be "` + APIVersion + `", the only version this build reads`},
 	// Stack, service and sidekick names: ServiceValidationFilter in Rancher's
 	// cattle, and the name field of its environment schema.
-	"name": {pattern: `^[a-zA-Z0-9-]{1,63}$`,
-		reason: "must be 1 to 63 letters, digits and hyphens, as Rancher names stacks and services"},
-	"label": {pattern: `^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?$`,
-		reason: "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first and the last a letter or digit"},
-	"host": {pattern: `^([a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?$`,
-		reason: "must be a host or host:port, without scheme and path", check: checkPort},
+	"name": {
+		pattern: `^[a-zA-Z0-9-]{1,63}$`,
+		reason:  "must be 1 to 63 letters, digits and hyphens, as Rancher names stacks and services",
+	},
+	"label": {
+		pattern: `^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?$`,
+		reason:  "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first and the last a letter or digit",
+	},
+	"host": {
+		pattern: `^([a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?$`,
+		reason:  "must be a host or host:port, without scheme and path", check: checkPort,
+	},
 	"url":    {pattern: `^https?://[^\s/@?#]+([/?][^\s#]*)?$`, reason: urlReason, check: checkURL},
 	"apiURL": {pattern: `^https?://[^\s/@?#]+(/[^\s?#]*)?$`, reason: urlReason + ", without query", check: checkAPIURL},
-	"image": {pattern: `^[^\s@]+:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$`,
-		reason: "must be an image and its tag, as in host/repository:tag", check: checkImage},
-	"platform": {pattern: `^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`,
-		reason: "must be os/architecture or os/architecture/variant, as in linux/amd64"},
+	"image": {
+		pattern: `^[^\s@]+:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$`,
+		reason:  "must be an image and its tag, as in host/repository:tag", check: checkImage,
+	},
+	"platform": {
+		pattern: `^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`,
+		reason:  "must be os/architecture or os/architecture/variant, as in linux/amd64",
+	},
 	"digest": {pattern: `^sha256:[a-f0-9]{64}$`, reason: digestReason, check: checkDigest},
 	"env":    {pattern: `^[A-Za-z_][A-Za-z0-9_]{0,255}$`, reason: "must be the name of an environment variable: letters, digits and underscores"},
 	"path":   {pattern: `^/[^\s#]*$`, reason: "must begin with / and hold no space"},

@@ -153,6 +153,7 @@ func (h History) progressed(e Event) History {
 		r.EarlyFinishBy = e.By
 	case EventAbort:
 		r.AbortBy = e.By
+	default:
 	}
 	h.Rollout = &r
 	return h

@@ -112,8 +112,9 @@ func (f Finding) words() string {
 		return fmt.Sprintf("pattern seen %d times", f.Failures)
 	case CodeNoPattern:
 		return fmt.Sprintf("no pattern seen in %s lines", thousands(f.Requests))
+	default:
+		return string(f.Code)
 	}
-	return string(f.Code)
 }
 
 // thousands writes 4912 as 4,912.

@@ -128,8 +128,9 @@ func actionsOf(s observe.ServiceState) []string {
 		return []string{"finishupgrade", "rollback"}
 	case observe.StateCanceledUpgrade:
 		return []string{"rollback", "continueupgrade"}
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (p *paper) readLoadBalancer() observe.LoadBalancer {

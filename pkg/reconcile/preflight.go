@@ -36,7 +36,11 @@ func (l *look) prepare(to Baseline) Decision {
 	if pinned, yes := l.pinFirst(); yes {
 		return l.start(Pin, pinned, CodePinFirst, "pinning the running image before the first change, so that the way back is exact")
 	}
-	return l.start(Deploy, to, CodeNewDigest, "new digest "+short(to.Digest))
+	reason := "new digest " + short(to.Digest)
+	if digestOf(l.in.History.Baseline.Image) == "" {
+		reason += "; what runs under the bare tag could not be verified, so a rollback is compared again"
+	}
+	return l.start(Deploy, to, CodeNewDigest, reason)
 }
 
 // refused is what no waiting changes: quarantine, a tag that moved back, a person.
