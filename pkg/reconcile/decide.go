@@ -218,7 +218,7 @@ func (l *look) upgraded() Decision {
 		return d
 	}
 	problem := l.prove()
-	if l.r.EarlyFinishBy != "" && problem == "" {
+	if l.r.EarlyFinishBy != "" && problem == "" && !l.isPaused() {
 		return l.finish(CodePersonFinishes, l.r.EarlyFinishBy+" finishes the upgrade early", l.r.EarlyFinishBy)
 	}
 	if d, done := l.deadline(); done {

@@ -172,7 +172,11 @@ func (p *paper) serve(c *observe.Container) observe.Counts {
 // look decides once and does what was decided.
 func (p *paper) look() Decision {
 	in := Input{Target: InForce(p.target, p.history), Observed: p.snapshot(), History: p.history, Memory: p.memory, Now: p.now}
-	d := Decide(in)
+	return p.take(Decide(in))
+}
+
+// take applies a decision: history, memory, and what Rancher makes of it.
+func (p *paper) take(d Decision) Decision {
 	for _, e := range d.Events {
 		if e.Kind == EventStarted { // As the controller does, from what it read.
 			e.Start.Previous = json.RawMessage(`{"imageUuid":"docker:` + p.launch.Image + `"}`)

@@ -1,0 +1,221 @@
+package reconcile
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// moves are what may happen in a seeded world, between looks: pushes, people,
+// faults and their ends, losses of memory, journal and requests.
+var moves = []string{
+	"push b", "push c errors=5", "push d never", "push e crash", "push f errors=2", "push a",
+	"behave b errors=3", "behave b ok",
+	"person rolls-back", "person finishes", "person cancels", "person upgrades 9",
+	"person approves", "person finishes-early", "person aborts", "person resumes", "person pauses", "person retries c",
+	"restart", "lose-journal", "lose-next-request", "journal-full yes", "journal-full no",
+	"set blind=yes", "set blind=no", "set lb-down=yes", "set lb-down=no", "set quiet=yes", "set quiet=no",
+	"set stalled=yes", "set stalled=no", "set hosts=0", "set hosts=2", "set pause=yes", "set pause=no",
+	"set hold=freeze", "set hold=", "set finish=manual", "set finish=auto", "unpullable a", "set image-ids=no",
+	"sleep 20s", "sleep 10m", "run 2s", "run 6s", "run 10s", "run 30s", "run 1m",
+}
+
+// TestInvariants walks through seeded worlds and checks after every look what must
+// never be, whatever happened; then the faults stop, and the world must come to
+// rest.
+func TestInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &walk{t: t, paper: newPaper()}
+		w.run("run 4s")
+		for range rapid.IntRange(1, 25).Draw(t, "moves") {
+			w.run(rapid.SampledFrom(moves).Draw(t, "move"))
+		}
+		w.rest()
+	})
+}
+
+// walk is one way through a paper world, with what is checked beside it.
+type walk struct {
+	*paper
+	t *rapid.T
+	// said is the script so far, for the failure's text.
+	said []string
+	// before is the action of the look before.
+	before Action
+}
+
+func (w *walk) run(move string) {
+	words := strings.Fields(move)
+	if isImpossible(w.paper, words) {
+		return
+	}
+	w.said = append(w.said, move)
+	if words[0] == "run" {
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for end := w.now.Add(d); w.now.Before(end); {
+			w.step()
+		}
+		return
+	}
+	if err := w.command(words, func(Decision) {}); err != nil {
+		w.t.Fatalf("%s: %v", move, err)
+	}
+}
+
+// isImpossible leaves out what Rancher would refuse a person.
+func isImpossible(p *paper, words []string) bool {
+	if words[0] != "person" {
+		return false
+	}
+	needs := map[string]string{"rolls-back": "rollback", "finishes": "finishupgrade", "cancels": "cancelupgrade", "upgrades": "upgrade"}
+	action, isAction := needs[words[1]]
+	return isAction && !slices.Contains(actionsOf(p.state), action)
+}
+
+func (w *walk) step() {
+	w.tick()
+	w.now = w.now.Add(2 * time.Second)
+	in := Input{Target: InForce(w.target, w.history), Observed: w.snapshotOnce(), History: w.history, Memory: w.memory, Now: w.now}
+	first, second := Decide(in), Decide(in)
+	if first.Phase != second.Phase || first.Code != second.Code || first.Action != second.Action || !reflect.DeepEqual(first.Memory, second.Memory) {
+		w.fail("I14: the same input gave %s %s and %s %s", first.Phase, first.Code, second.Phase, second.Code)
+	}
+	h := w.history
+	w.check(in, h, first)
+	w.take(first)
+	w.before = first.Action
+}
+
+// snapshotOnce takes a snapshot that two decisions can share: the paper world
+// counts requests when it is read.
+func (w *walk) snapshotOnce() observe.Snapshot { return w.snapshot() }
+
+func (w *walk) fail(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf(format+"\nscript:\n%s", append(args, strings.Join(w.said, "\n"))...)
+}
+
+func (w *walk) check(in Input, h History, d Decision) {
+	s := in.Observed.Service
+	if d.Action == NoAction {
+		return
+	}
+	switch {
+	case s.Problem != nil:
+		w.fail("%s while blind", d.Action)
+	case h.Holding != nil:
+		w.fail("I5: %s while held: %s", d.Action, h.Holding.Reason)
+	case d.Action == w.before:
+		w.fail("I10: %s in two looks in a row", d.Action)
+	case !slices.Contains(s.Actions, string(d.Action)):
+		w.fail("%s, which Rancher does not offer in %s", d.Action, s.State)
+	}
+	switch d.Action {
+	case Upgrade:
+		w.checkUpgrade(in, h, d)
+	case FinishUpgrade:
+		w.checkFinish(in, h, d)
+	case Rollback:
+		if h.Rollout == nil {
+			recovered := slices.ContainsFunc(d.Events, func(e Event) bool { return e.Kind == EventRecovered })
+			if !recovered {
+				w.fail("I5: rolls back what it did not start")
+			}
+		} else if h.Rollout.Kind == Restore {
+			w.fail("I7: rolls back a rollback")
+		}
+	case NoAction:
+	}
+}
+
+func (w *walk) checkUpgrade(in Input, h History, d Decision) {
+	letter := letterOf(d.Plan.Image)
+	isReleased := slices.Contains(h.Released, digest(letter))
+	_, isCondemned := h.Quarantine[digest(letter)]
+	switch {
+	case letter == "":
+		w.fail("I8: upgrades to the bare tag %s", d.Plan.Image)
+	case h.Rollout != nil:
+		w.fail("I4: starts while %s is open", h.Rollout.ID)
+	case d.Plan.Kind == Deploy && digest(letter) != in.Observed.Image.Digest:
+		w.fail("I8: deploys %s, the tag names %s", short(digest(letter)), short(in.Observed.Image.Digest))
+	case d.Plan.Kind == Deploy && isCondemned && !isReleased:
+		w.fail("I3: starts %s, which is quarantined", short(digest(letter)))
+	case in.Observed.Fleet.NotDurable:
+		w.fail("starts with a journal that cannot be written")
+	case in.Target.Pause || h.PausedBy != "":
+		w.fail("starts while paused")
+	case in.Target.Hold != "" && d.Plan.Kind == Deploy:
+		w.fail("starts on hold")
+	case d.Plan.Kind == Deploy && in.Observed.Hosts.Active == 0:
+		w.fail("I12: starts without a host")
+	case d.Plan.Kind == Deploy && h.Baseline.Digest != "" && !in.Observed.Previous.OK:
+		w.fail("I12: starts without a way back")
+	case d.Plan.Kind == Deploy && h.RollbacksSince(w.now.Add(-rollbackWindow)) >= in.Target.Rollout.RollbacksPerDay && !isReleased:
+		w.fail("I7: starts after %d rollbacks in a day", len(h.Rollbacks))
+	}
+}
+
+func (w *walk) checkFinish(in Input, h History, d Decision) {
+	s := in.Observed.Service
+	running := 0
+	for _, c := range s.Containers {
+		switch {
+		case c.State != "running":
+		case c.Version != s.Launch.Version || c.Health != "healthy":
+			w.fail("I1: finishes with %s %s of version %s", c.Name, c.Health, c.Version)
+		default:
+			running++
+		}
+	}
+	isEarly := h.Rollout.EarlyFinishBy != ""
+	switch {
+	case running < s.Scale:
+		w.fail("I1: finishes with %d of %d containers", running, s.Scale)
+	case in.Observed.Fleet.NotDurable || in.Target.Pause || h.PausedBy != "":
+		w.fail("finishes with a journal that cannot be written, or paused")
+	case isEarly:
+	case in.Observed.LoadBalancer.Problem != nil:
+		w.fail("I6: finishes without seeing the load balancer")
+	case w.memory.bakeStart.IsZero() || w.now.Sub(w.memory.bakeStart) < in.Target.Rollout.Bake.Duration:
+		w.fail("I1: finishes %s into a bake of %s", w.now.Sub(w.memory.bakeStart), in.Target.Rollout.Bake)
+	case sum(d.Gates) != Pass:
+		w.fail("I1: finishes on %s", verdicts(d.Gates))
+	}
+}
+
+// rest ends the faults and asks where the world comes to rest.
+func (w *walk) rest() {
+	for _, move := range []string{
+		"behave b ok", "set blind=no", "set lb-down=no", "set quiet=no", "set stalled=no", "set hosts=2", "set pause=no", "set hold=", "journal-full no",
+	} {
+		w.run(move)
+	}
+	w.lost = false
+	// Past every deadline, twice: a rollout that begins in between ends as well.
+	for range 2 {
+		w.run("run 32m")
+		w.run("sleep 2h")
+		w.run("run 1m")
+	}
+	w.run("run 32m")
+	isAlerting := w.last.Alert
+	switch w.last.Phase {
+	case Idle, Probation, AwaitApproval:
+	case Held, Stuck, Waiting, Preflight, Gone:
+		if !isAlerting && w.last.Code != CodePaused && w.last.Code != CodeBackoff {
+			w.fail("I2: at rest in %s %s (%s) without an alert", w.last.Phase, w.last.Code, w.last.Reason)
+		}
+	default:
+		w.fail("not at rest: %s %s (%s), Rancher shows %s", w.last.Phase, w.last.Code, w.last.Reason, w.state)
+	}
+}
