@@ -187,8 +187,9 @@ func isPending(d reconcile.Decision, h reconcile.History) bool {
 	case reconcile.Held:
 		// A pause is only named when something new waits behind it.
 		return d.Code == reconcile.CodePaused || d.Code == reconcile.CodeHoldFile
+	default:
+		return true
 	}
-	return true
 }
 
 func printPlans(out io.Writer, plans []planned, asJSON bool) error {

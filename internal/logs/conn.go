@@ -54,7 +54,7 @@ var defaultClient = &http.Client{
 func dial(ctx context.Context, client *http.Client, rawURL string) (*conn, error) {
 	hctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	ws, resp, err := websocket.Dial(hctx, rawURL, &websocket.DialOptions{HTTPClient: client})
+	ws, resp, err := websocket.Dial(hctx, rawURL, &websocket.DialOptions{HTTPClient: client}) //nolint:bodyclose // The library owns the body.
 	if err != nil {
 		return nil, dialError(resp, err, rawURL)
 	}

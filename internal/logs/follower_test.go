@@ -19,7 +19,7 @@ func drainAll(t *testing.T, f *Follower) []Line {
 	var out []Line
 	for {
 		lines, err := f.Next(t.Context())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		if err != nil {
@@ -260,7 +260,7 @@ func TestFollowerEnds(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		for range 2 {
-			if _, err := f.Next(context.Background()); err != io.EOF {
+			if _, err := f.Next(context.Background()); !errors.Is(err, io.EOF) {
 				t.Errorf("next after the end: %v, want EOF", err)
 			}
 		}

@@ -148,6 +148,7 @@ func (p *page) set(r *row, act action, cell []byte) error {
 	switch act {
 	case setProxy, setName, setStatus, setCheck, setAddr, setMode:
 		return p.setText(r, act, cell)
+	default:
 	}
 	v, ok := parseCounter(cell)
 	if !ok {
@@ -188,6 +189,7 @@ func (p *page) setText(r *row, act action, cell []byte) error {
 		r.addr = p.text(cell)
 	case setMode:
 		r.mode = p.text(cell)
+	default:
 	}
 	return nil
 }

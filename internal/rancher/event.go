@@ -54,7 +54,7 @@ func decodeFrame(data []byte) (event, error) {
 	}
 	ev, err := decodeResource(frame.ResourceType, frame.Data.Resource)
 	if err != nil || !ev.isAbout(frame.ResourceID) {
-		return event{lost: true}, nil
+		return event{lost: true}, nil //nolint:nilerr // A frame that cannot be read is told as lost: a listing follows.
 	}
 	return ev, nil
 }

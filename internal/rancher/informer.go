@@ -150,7 +150,7 @@ func (i *Informer) Run(ctx context.Context) error {
 		began := time.Now()
 		err := i.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // The end that was asked for.
 		}
 		i.cache.lose(err)
 		if err != nil {

@@ -41,7 +41,7 @@ func (i *Informer) dial(ctx context.Context) (*websocket.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, i.client.timeout)
 	defer cancel()
-	conn, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: i.client.http})
+	conn, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: i.client.http}) //nolint:bodyclose // The library owns the body.
 	switch {
 	case err == nil:
 		conn.SetReadLimit(maxFrame)

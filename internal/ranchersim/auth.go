@@ -9,6 +9,7 @@ import (
 // KeyKind is what an API key may do and see.
 type KeyKind int
 
+// The kinds of keys there are.
 const (
 	EnvironmentKey KeyKind = iota // A project's own key, role project.
 	AccountKey                    // A user's key; needs a project for everything but /projects.

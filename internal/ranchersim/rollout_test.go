@@ -125,12 +125,12 @@ func TestNoActiveHostEndsUpgradedWithoutContainers(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.do(http.StatusAccepted, path+"/?action=upgrade", c.upgradeBody(path, nil))
-		svc := c.await(path, stateUpgraded, 10*time.Second)
+		c.await(path, stateUpgraded, 10*time.Second)
 		if got := brief(c.containers(path)); got != "1i1:stopped 1i2:stopped" {
 			t.Errorf("containers = %s", got)
 		}
 		time.Sleep(time.Second)
-		if svc = c.get(path); svc["healthState"] != "unhealthy" || svc["transitioning"] != "no" {
+		if svc := c.get(path); svc["healthState"] != "unhealthy" || svc["transitioning"] != "no" {
 			t.Errorf("health %v, transitioning %v", svc["healthState"], svc["transitioning"])
 		}
 	})

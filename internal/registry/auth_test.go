@@ -187,9 +187,8 @@ func TestR21CredentialsStayAtHome(t *testing.T) {
 	want := w.push("one")
 	w.signIn()
 	asked := make(chan string, 8)
-	var elsewhere *httptest.Server
 	// Another port of the same host is another host.
-	elsewhere = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		asked <- r.Header.Get("Authorization")
 		r.SetBasicAuth("ci", password)
 		w.next.ServeHTTP(rw, r)

@@ -97,7 +97,7 @@ const repo, tag = "clickeggs/parrot-rest", "latest"
 func newWorld(t *testing.T, options registrytest.Options) *world {
 	t.Helper()
 	w := &world{T: t, faults: &faults{}, changes: make(chan string, 1000)}
-	options.Wrap = w.faults.wrap
+	options.Wrap = w.wrap
 	var err error
 	if w.registry, err = registrytest.Start(options); err != nil {
 		t.Fatal(err)

@@ -51,9 +51,9 @@ type rate struct {
 }
 
 func (r *rate) roll(t time.Time) {
-	switch s := t.Unix(); {
-	case s == r.second:
-	case s == r.second+1:
+	switch s := t.Unix(); s {
+	case r.second:
+	case r.second + 1:
 		r.second, r.before, r.now = s, r.now, 0
 	default:
 		r.second, r.before, r.now = s, 0, 0

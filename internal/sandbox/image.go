@@ -162,7 +162,7 @@ func (s *images) fetchManifest(ctx context.Context, ref reference.Named, version
 func verify(version string, body []byte) error {
 	d, err := digest.Parse(version)
 	if err != nil {
-		return nil // A tag.
+		return nil //nolint:nilerr // A tag.
 	}
 	if got := d.Algorithm().FromBytes(body); got != d {
 		return fmt.Errorf("content is %s, not %s", got, d)

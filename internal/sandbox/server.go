@@ -56,6 +56,7 @@ func (s *server) count(conn net.Conn, state http.ConnState) {
 	case http.StateClosed, http.StateHijacked:
 		s.tell(conn, false)
 		s.owned.Done()
+	default:
 	}
 }
 
@@ -106,7 +107,7 @@ func (l *gentleListener) Accept() (net.Conn, error) {
 	conn, err := l.TCPListener.Accept()
 	for n := 0; l.isClosing.Load() && errors.Is(err, os.ErrDeadlineExceeded); n++ {
 		if n == 2 || l.late >= lastCalls {
-			return nil, errors.Join(net.ErrClosed, l.TCPListener.Close())
+			return nil, errors.Join(net.ErrClosed, l.TCPListener.Close()) //nolint:staticcheck // Not our own Close, which waits.
 		}
 		// A deadline that passed says nothing of the queue: only the next attempt looks at it.
 		_ = l.SetDeadline(time.Now().Add(lull))

@@ -52,7 +52,7 @@ func Serve(ctx context.Context, path string, h http.Handler) error {
 	if server.Shutdown(grace) != nil {
 		_ = server.Close() // The listener is closed already; only connections are cut.
 	}
-	<-failed
+	<-failed //nolint:errcheck // Says only that the server was closed; this waits for the goroutine.
 	return nil
 }
 

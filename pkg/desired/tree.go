@@ -303,6 +303,7 @@ func (n *node) json(b *bytes.Buffer) {
 			f.value.json(b)
 		}
 		b.WriteByte('}')
+	default: // Broken parts were cut out.
 	}
 }
 

@@ -28,7 +28,7 @@ import (
 	_ "github.com/docker/distribution/registry/auth/token"    // Auth "token".
 	"github.com/docker/distribution/registry/handlers"
 	_ "github.com/docker/distribution/registry/storage/driver/inmemory" // Storage "inmemory".
-	"github.com/sirupsen/logrus"
+	"github.com/sirupsen/logrus"                                        //nolint:depguard // Only to silence the registry's own logger.
 )
 
 // AuthKind is how a registry asks who is there.
@@ -212,7 +212,7 @@ func (r *Registry) Ref(repository, tag string) string {
 // Close stops the registry and forgets what it stored.
 func (r *Registry) Close() error {
 	err := r.server.Close()
-	<-r.served
+	<-r.served //nolint:errcheck // Close above says what matters; this waits for the goroutine.
 	r.client.CloseIdleConnections()
 	return errors.Join(err, os.RemoveAll(r.dir))
 }
