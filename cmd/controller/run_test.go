@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,24 +27,7 @@ type peer struct {
 	client *rancher.Client
 
 	cmd *exec.Cmd
-	log *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log *transcript
 }
 
 func newPeer(t *testing.T) *peer {
@@ -54,7 +35,7 @@ func newPeer(t *testing.T) *peer {
 	if testing.Short() {
 		t.Skip("builds the binary and plays whole rollouts")
 	}
-	p := &peer{t: t, dir: t.TempDir(), log: &lockedBuffer{}}
+	p := &peer{t: t, dir: t.TempDir(), log: &transcript{}}
 	p.binary = filepath.Join(p.dir, "drover")
 	if out, err := exec.Command("go", "build", "-o", p.binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building drover: %v\n%s", err, out)

@@ -47,9 +47,14 @@ func (s *Server) projectList(q *request) object {
 			data = append(data, o)
 		}
 	}
+	return q.plain("project", data)
+}
+
+// plain is the envelope of a collection that is not paged, sorted or filtered.
+func (q *request) plain(resourceType string, data []object) object {
 	return object{
 		{"type", "collection"},
-		{"resourceType", "project"},
+		{"resourceType", resourceType},
 		{"links", object{{"self", q.self()}}},
 		{"createTypes", object{}},
 		{"actions", object{}},

@@ -20,19 +20,7 @@ func (q *request) schemas() (object, *apiError) {
 			data = append(data, q.view.schema(sch))
 		}
 	}
-	return object{
-		{"type", "collection"},
-		{"resourceType", "schema"},
-		{"links", object{{"self", q.self()}}},
-		{"createTypes", object{}},
-		{"actions", object{}},
-		{"data", data},
-		{"sortLinks", object{}},
-		{"pagination", nil},
-		{"sort", nil},
-		{"filters", object{}},
-		{"createDefaults", object{}},
-	}, nil
+	return q.plain("schema", data), nil
 }
 
 // schema renders one type. links.collection exists for types that can be listed; that of subscribe is the event URL.

@@ -96,8 +96,6 @@ func (f Finding) words() string {
 		return "no request seen"
 	case CodePartial:
 		return "not every load balancer instance answered"
-	case CodeReloaded:
-		return "the load balancer was reloaded"
 	case CodeAnswers:
 		return fmt.Sprintf("%d of %d containers answer", f.Healthy, f.Containers)
 	case CodeProbeFailed:

@@ -71,7 +71,6 @@ const (
 	CodeVerifying        Code = "verifying"
 	CodeRolledBack       Code = "rolled-back"
 	CodeRestoreFailed    Code = "restore-failed"
-	CodeStuck            Code = "stuck"
 )
 
 // Reasons of findings.
@@ -85,7 +84,6 @@ const (
 	CodeNoContainer     Code = "no-new-container"
 	CodeSourceProblem   Code = "source-problem"
 	CodePartial         Code = "partial"
-	CodeReloaded        Code = "reloaded"
 	CodeServerMissing   Code = "server-missing"
 	CodeServerDown      Code = "server-down"
 	CodeServerOut       Code = "server-out"
