@@ -163,22 +163,32 @@ func (d *demo) play(ctx context.Context, begun time.Time) error {
 	})
 	limited, stop := context.WithTimeoutCause(ctx, demoLimit-time.Since(begun), errors.New("the demo took too long"))
 	defer stop()
-	result, err := d.story(limited, &watching{tell: d.tell, reports: reports, lines: lines})
+	w := &watching{tell: d.tell, reports: reports, lines: lines}
+	result, err := d.story(limited, w)
+	if !d.keep {
+		cancel()
+		beside.Wait() // The summary is the last line: nobody beside the story may speak after it.
+	}
 	result.Traffic, result.Seconds = traffic.Stop(), time.Since(begun).Seconds()
 	result.OK = err == nil && result.Finished && result.RolledBack && result.Quarantine && result.Verified
 	if err != nil {
 		result.Error = err.Error()
 	}
 	d.tell.summary(result)
-	if d.keep && ctx.Err() == nil {
-		i := d.world.Info()
-		d.tell.say("keep", fmt.Sprintf("staying up until Ctrl-C: registry %s, Rancher %s, load balancer %s", i.Registry, i.Rancher, i.LoadBalancer))
-		<-ctx.Done()
+	if d.keep {
+		d.stayUp(ctx, w)
 	}
 	if !result.OK {
 		return errors.New("the demo did not come out right")
 	}
 	return nil
+}
+
+// stayUp goes on telling what happens to whatever is pushed next, until the context ends.
+func (d *demo) stayUp(ctx context.Context, w *watching) {
+	i := d.world.Info()
+	d.tell.say("keep", fmt.Sprintf("staying up until Ctrl-C: registry %s, Rancher %s, load balancer %s", i.Registry, i.Rancher, i.LoadBalancer))
+	_ = w.until(ctx, "the end", func(controller.Report, reconcile.Event) bool { return false })
 }
 
 // story is the main job, twice.
