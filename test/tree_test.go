@@ -57,7 +57,7 @@ func walk(t *testing.T, visit func(path string)) {
 		if d.IsDir() && (rel == ".git" || rel == "bin" || rel == "dist") {
 			return fs.SkipDir
 		}
-		if d.Type().IsRegular() {
+		if d.Type().IsRegular() && rel != ".git" { // In a worktree .git is a file.
 			visit(rel)
 		}
 		return nil

@@ -82,7 +82,7 @@ func (a *act) run(cmd *cobra.Command) error {
 	if a.cmd.By == "" {
 		a.cmd.By = whoami()
 	}
-	client := web.NewClient(a.o.stateDir)
+	client := a.o.client()
 	view, err := find(cmd.Context(), client, a.target)
 	if err != nil {
 		return a.explain(err)
@@ -150,7 +150,7 @@ func (a *act) explain(err error) error {
 	var status *web.StatusError
 	switch {
 	case errors.Is(err, web.ErrNoDaemon):
-		return &exitError{exitNoDaemon, fmt.Errorf("%w on state directory %s: nothing was done; start one with `drover run`, or act in Rancher", err, a.o.stateDir)}
+		return &exitError{exitNoDaemon, fmt.Errorf("%w %s: nothing was done; start one with `drover run`, or act in Rancher", err, a.o.whereDaemon())}
 	case errors.As(err, &status) && status.Refused():
 		return &exitError{exitRefused, fmt.Errorf("refused: %w", err)}
 	}

@@ -21,6 +21,9 @@ type options struct {
 	config string
 	// stateDir holds the journal and the daemon's socket.
 	stateDir string
+	// server is the URL of a daemon elsewhere, tokenFile where its token is; empty
+	// means the daemon on stateDir.
+	server, tokenFile string
 	// logFormat is json, console or auto; logLevel error, info or debug.
 	logFormat, logLevel string
 	// wasStarted says that flags and arguments were good.
@@ -77,6 +80,8 @@ Flags come before environment variables, those before the defaults.
 	f := root.PersistentFlags()
 	f.StringVarP(&o.config, "config", "c", "config/targets.yaml", "what should run (DROVER_CONFIG)")
 	f.StringVar(&o.stateDir, "state-dir", "state", "directory of the journal and the daemon's socket (DROVER_STATE_DIR)")
+	f.StringVar(&o.server, "server", "", "URL of a daemon's API, instead of the socket in the state directory (DROVER_SERVER)")
+	f.StringVar(&o.tokenFile, "token-file", "", "file with the token for --server (DROVER_TOKEN_FILE), or the token itself in DROVER_TOKEN")
 	f.StringVar(&o.logFormat, "log-format", "auto", "json, console, or auto: console on a terminal (DROVER_LOG_FORMAT)")
 	f.StringVar(&o.logLevel, "log-level", "info", "error, info or debug (DROVER_LOG_LEVEL)")
 	for _, make := range commands {

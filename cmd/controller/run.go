@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"sync"
 	"syscall"
@@ -52,11 +54,18 @@ func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
 	}
 	var r *reloader
 	var d *daemon
-	d, err = newDaemon(source.Current(), o.stateDir, log,
-		controller.Runner{Name: "configuration", Run: func(ctx context.Context) error { return r.run(ctx) }},
-		controller.Runner{Name: "web server", Run: func(ctx context.Context) error {
+	runners := []controller.Runner{
+		{Name: "configuration", Run: func(ctx context.Context) error { return r.run(ctx) }},
+		{Name: "web server", Run: func(ctx context.Context) error {
 			return web.Serve(ctx, web.SocketPath(o.stateDir), web.Handler(d.control, d.api()))
+		}},
+	}
+	if api := source.Current().API; api != nil {
+		runners = append(runners, controller.Runner{Name: "web server over TCP", Run: func(ctx context.Context) error {
+			return web.ServeTCP(ctx, tcpOf(api, log), web.Handler(d.control, d.api()))
 		}})
+	}
+	d, err = newDaemon(source.Current(), o.stateDir, log, runners...)
 	if err != nil {
 		return fmt.Errorf("starting: %w", lockedHint(err))
 	}
@@ -66,6 +75,16 @@ func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
 	}
 	sayStart(log, d, source.Current())
 	return stopped(ctx, d, log)
+}
+
+// tcpOf is where the configuration has the API served over TCP.
+func tcpOf(api *desired.API, log logr.Logger) web.TCP {
+	return web.TCP{
+		Address: api.Listen, Token: api.Token.Value, CertFile: api.CertFile, KeyFile: api.KeyFile,
+		Listening: func(a net.Addr) {
+			log.Info("serving the API over TCP", "address", a.String(), "https", api.CertFile != "")
+		},
+	}
 }
 
 // sayStart logs what a person wants to know of a start.
@@ -174,8 +193,8 @@ func (r *reloader) take(config *desired.Config) {
 	r.daemon.clients.Forget(slices.DeleteFunc(before, func(key string) bool { return slices.Contains(after, key) })...)
 	r.log.Info("configuration changed", "targets", len(config.Targets))
 	sayWarnings(r.log, config)
-	if old.Rancher != config.Rancher || old.Owner != config.Owner {
-		r.log.Info("rancher or owner changed: restart to put that in force")
+	if old.Rancher != config.Rancher || old.Owner != config.Owner || !reflect.DeepEqual(old.API, config.API) {
+		r.log.Info("rancher, owner or api changed: restart to put that in force")
 	}
 	control.WakeAll(configPoll)
 }

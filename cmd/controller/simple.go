@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 )
 
@@ -60,9 +59,9 @@ func healthcheckCommand(o *options) *cobra.Command {
 1 when not or when no daemon answers. Rancher and the registry may be down.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := web.NewClient(o.stateDir).Health(cmd.Context())
+			h, err := o.client().Health(cmd.Context())
 			if err != nil {
-				return err
+				return o.explainAway(err)
 			}
 			for _, p := range h.Problems {
 				fmt.Fprintln(cmd.ErrOrStderr(), "drover:", oneLine(p))

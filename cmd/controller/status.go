@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -49,9 +48,9 @@ configuration or stack/service.`,
 
 // standingOf asks the daemon, or else the journal.
 func standingOf(ctx context.Context, o *options) (standing, error) {
-	views, err := web.NewClient(o.stateDir).Targets(ctx)
-	if !errors.Is(err, web.ErrNoDaemon) {
-		return standing{From: "daemon", Targets: views}, err
+	views, err := o.client().Targets(ctx)
+	if !o.isDaemonAway(err) {
+		return standing{From: "daemon", Targets: views}, o.explainAway(err)
 	}
 	histories, err := remembered(o.stateDir)
 	if err != nil {

@@ -19,6 +19,8 @@ import (
 )
 
 const (
+	// dialTimeout bounds reaching the daemon.
+	dialTimeout = 2 * time.Second
 	// clientTimeout bounds each request of the client.
 	clientTimeout = 15 * time.Second
 	// maxAnswer bounds an answer in bytes: thousands of targets fit.
@@ -43,16 +45,54 @@ func (e *StatusError) Refused() bool { return e.Status == http.StatusConflict }
 // NotFound says that the daemon knows no such target.
 func (e *StatusError) NotFound() bool { return e.Status == http.StatusNotFound }
 
-// Client asks the daemon of a state directory.
-type Client struct{ http http.Client }
+// Client asks a daemon, over the socket of its state directory or over TCP.
+type Client struct {
+	// base is the daemon's address; the host of a socket's is not used.
+	base  string
+	token func() (string, error)
+	http  http.Client
+}
 
-// NewClient makes a Client; it does not ask yet.
+// NewClient makes a Client of the daemon on a state directory; it does not ask
+// yet.
 func NewClient(stateDir string) *Client {
 	path := SocketPath(stateDir)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", path)
+		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
 	}
-	return &Client{http: http.Client{Timeout: clientTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{base: "http://drover", http: http.Client{Timeout: clientTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// NewRemoteClient makes a Client of a daemon that serves its API at a URL, to
+// those who bring the token. The token goes to that server alone: a redirect is
+// not followed.
+func NewRemoteClient(server string, token func() (string, error)) *Client {
+	transport := &http.Transport{
+		DialContext:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DisableKeepAlives: true, TLSHandshakeTimeout: dialTimeout, Proxy: http.ProxyFromEnvironment,
+	}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{
+		base: strings.TrimRight(server, "/"), token: token,
+		http: http.Client{Timeout: clientTimeout, Transport: transport, CheckRedirect: stay},
+	}
+}
+
+// newRequest makes a request that may be let in.
+func (c *Client) newRequest(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("asking the daemon: %w", err)
+	}
+	if c.token == nil {
+		return req, nil
+	}
+	token, err := c.token()
+	if err != nil {
+		return nil, fmt.Errorf("asking the daemon at %s: %w", c.base, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	return req, nil
 }
 
 // Health asks whether the daemon is well. One that says it is not is no error.
@@ -111,10 +151,9 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		}
 		body = bytes.NewReader(data)
 	}
-	// The host is not used: the socket is the address.
-	req, err := http.NewRequestWithContext(ctx, method, "http://drover"+path, body)
+	req, err := c.newRequest(ctx, method, path, body)
 	if err != nil {
-		return fmt.Errorf("asking the daemon: %w", err)
+		return err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -35,16 +37,23 @@ func Serve(ctx context.Context, path string, h http.Handler) error {
 		return err
 	}
 	defer os.Remove(path) //nolint:errcheck // The next start removes a stale one.
+	return serveOn(ctx, listener, h)
+}
+
+// serveOn serves until ctx ends, and lets requests under way end.
+func serveOn(ctx context.Context, listener net.Listener, h http.Handler) error {
 	server := &http.Server{
 		Handler: h, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		// Event streams end with ctx, or Shutdown would wait for them.
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		// A scanner that speaks no TLS is no news; the handlers answer what is wrong.
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("serving %s: %w", path, err)
+		return fmt.Errorf("serving %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)

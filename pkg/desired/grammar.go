@@ -49,6 +49,10 @@ var grammars = compileGrammars(map[string]grammar{
 		pattern: `^([a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?$`,
 		reason:  "must be a host or host:port, without scheme and path", check: checkPort,
 	},
+	"listen": {
+		pattern: `^([a-zA-Z0-9.-]{1,253}|\[[0-9a-fA-F:]+\])?:[0-9]{1,5}$`,
+		reason:  "must be host:port or :port, as in 127.0.0.1:8470", check: checkListen,
+	},
 	"url":    {pattern: `^https?://[^\s/@?#]+([/?][^\s#]*)?$`, reason: urlReason, check: checkURL},
 	"apiURL": {pattern: `^https?://[^\s/@?#]+(/[^\s?#]*)?$`, reason: urlReason + ", without query", check: checkAPIURL},
 	"image": {
@@ -97,6 +101,14 @@ func conform(is, text string) error {
 		return errors.New(g.reason)
 	}
 	return nil
+}
+
+// checkListen lets port 0 pass, which takes a free one.
+func checkListen(address string) error {
+	if strings.HasSuffix(address, ":0") {
+		return nil
+	}
+	return checkPort(address)
 }
 
 func checkPort(host string) error {

@@ -21,6 +21,7 @@ func (c *checker) relate(config *Config) {
 	c.relateRancher(config.Rancher)
 	c.relateRegistries(config.Registries)
 	c.relateLoadBalancers(config.LoadBalancers)
+	c.relateAPI(config.API)
 	c.relateNames(config.Targets)
 	for i := range config.Targets {
 		r := relation{checker: c, config: config, target: &config.Targets[i], index: i}
@@ -52,6 +53,16 @@ func (f first) take(name, where string) (earlier string, taken bool) {
 func (c *checker) relateRancher(r Rancher) {
 	if !r.AccessKey.IsZero() && r.AccessKey == r.SecretKey {
 		c.add(c.lines["rancher.secretKey"], "rancher.secretKey", "is read from the same place as accessKey")
+	}
+}
+
+func (c *checker) relateAPI(api *API) {
+	switch {
+	case api == nil:
+	case api.CertFile != "" && api.KeyFile == "":
+		c.add(c.lines["api.certFile"], "api.certFile", "needs a keyFile beside it")
+	case api.CertFile == "" && api.KeyFile != "":
+		c.add(c.lines["api.keyFile"], "api.keyFile", "needs a certFile beside it")
 	}
 }
 

@@ -18,6 +18,9 @@ type Config struct {
 	Registries []Registry `json:"registries,omitempty"`
 	// LoadBalancers are the HAProxy statistics pages that gates may name.
 	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty"`
+	// API is the daemon's HTTP API over TCP, beside the unix socket in the state
+	// directory that is always there.
+	API *API `json:"api,omitempty"`
 	// Limits bounds how much may happen at once over all targets.
 	Limits Limits `json:"limits,omitzero"`
 	// Defaults is merged into every target that does not set the same key.
@@ -91,6 +94,20 @@ type BasicAuth struct {
 	Username string `json:"username"`
 	// Password is where the password is found.
 	Password Secret `json:"password"`
+}
+
+// API says where the daemon's API is served over TCP, and to whom.
+type API struct {
+	// Listen is the address to serve on, host:port; an empty host means every
+	// address of the machine. A restart puts a change in force.
+	Listen string `json:"listen" is:"listen"`
+	// Token is what a request must bring as "Authorization: Bearer …", also a
+	// registry's notification. Only /healthz is answered without.
+	Token Secret `json:"token"`
+	// CertFile is a PEM chain to serve HTTPS with; a renewed file is taken at once.
+	CertFile string `json:"certFile,omitempty"`
+	// KeyFile is the key that goes with it.
+	KeyFile string `json:"keyFile,omitempty"`
 }
 
 // Limits bounds what happens at once.
