@@ -12,10 +12,7 @@ var containerLinks = []string{
 	"volumes", "stats", "containerStats",
 }
 
-// containerFields are the fields of a container beyond its head. The schema names some that are never shown and lacks
-// two that always are.
-var containerFields = containerFieldNames()
-
+// containerFieldNames are those of the schema, which names some that are never shown and lacks two that always are.
 func containerFieldNames() []string {
 	names := slices.DeleteFunc(slices.Clone(schemas["container"].fieldNames), func(name string) bool {
 		switch name {

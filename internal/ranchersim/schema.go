@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // schemas.json is the /schemas answer of a running Cattle 0.183.83 to an environment key, one type per line.
@@ -51,11 +52,23 @@ type schemaField struct {
 // secretTypes do not exist for a container's own key (environment-auth.json in Cattle).
 var secretTypes = map[string]bool{"secret": true, "secretReference": true}
 
+// Known after useSchemas. They are read when the first server is made, because reading them takes longer than the
+// start of any command of a program that this package is linked into.
 var (
-	schemas       = loadSchemas()
-	schemaByPath  = indexSchemas(schemas)
-	sortedSchemas = sortSchemas(schemas)
+	schemas       map[string]*schema
+	schemaByPath  map[string]*schema
+	sortedSchemas []*schema
+	// containerFields are the fields of a container beyond its head.
+	containerFields []string
 )
+
+// useSchemas reads the schemas, once.
+var useSchemas = sync.OnceFunc(func() {
+	schemas = loadSchemas()
+	schemaByPath = indexSchemas(schemas)
+	sortedSchemas = sortSchemas(schemas)
+	containerFields = containerFieldNames()
+})
 
 func loadSchemas() map[string]*schema {
 	var raw []json.RawMessage

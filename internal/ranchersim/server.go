@@ -59,6 +59,7 @@ type Server struct {
 
 // New makes a server with one project and no hosts.
 func New(opts Options) *Server {
+	useSchemas()
 	ctx, cancel := context.WithCancel(context.Background())
 	seed := uint64(opts.Seed)
 	s := &Server{

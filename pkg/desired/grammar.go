@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -17,7 +18,9 @@ type grammar struct {
 	pattern string
 	reason  string
 	check   func(string) error
-	re      *regexp.Regexp
+	// re compiles the pattern at its first use: most commands read no file, and
+	// their start should not wait for it.
+	re func() *regexp.Regexp
 }
 
 // Reasons that a check and a pattern share.
@@ -73,7 +76,7 @@ var grammars = compileGrammars(map[string]grammar{
 
 func compileGrammars(table map[string]grammar) map[string]grammar {
 	for name, g := range table {
-		g.re = regexp.MustCompile(g.pattern)
+		g.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(g.pattern) })
 		table[name] = g
 	}
 	return table
@@ -97,7 +100,7 @@ func conform(is, text string) error {
 			return err
 		}
 	}
-	if !g.re.MatchString(text) {
+	if !g.re().MatchString(text) {
 		return errors.New(g.reason)
 	}
 	return nil
