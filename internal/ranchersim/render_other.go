@@ -59,7 +59,11 @@ func (v view) stack(st *stack) object {
 	return o
 }
 
+// serviceIDs lists a stack's services; the old dialect never does (recorded).
 func (v view) serviceIDs(st *stack) any {
+	if v.version == apiV1 {
+		return nil
+	}
 	var ids []string
 	for _, id := range sortedIDs(v.server.services) {
 		if svc := v.server.services[id]; svc.stack == st && svc.removed.IsZero() {
@@ -70,23 +74,6 @@ func (v view) serviceIDs(st *stack) any {
 		return nil
 	}
 	return ids
-}
-
-// v1Stack is the head of a stack in the old dialect.
-func (v view) v1Stack(st *stack) object {
-	self := v.url("environments", formatID(prefixStack, st.id))
-	links := object{{"self", self}, {"account", self + "/account"}, {"services", self + "/services"}, {"composeConfig", self + "/composeconfig"}}
-	actions := object{}
-	for _, a := range stackActions(st.state) {
-		actions.set(a, self+"/?action="+a)
-	}
-	return object{
-		{"id", formatID(prefixV1Stack, st.id)},
-		{"type", "environment"},
-		{"links", links},
-		{"actions", actions},
-		{"baseType", "environment"},
-	}
 }
 
 var hostLinks = []string{
@@ -194,6 +181,9 @@ func (v view) secret(sec *secret, withValue bool) object {
 
 // project renders a project; its links are the collections in it.
 func (v view) project(p *project) object {
+	if v.version == apiV1 {
+		return v.v1Project(p)
+	}
 	id := formatID(prefixProject, p.id)
 	root := v
 	root.base = v.rootBase()
@@ -206,11 +196,11 @@ func (v view) project(p *project) object {
 	o.set("healthState", healthHealthy)
 	o.set("hostRemoveDelaySeconds", nil)
 	o.set("kind", "project")
-	o.set("members", []any{map[string]any{"type": "projectMember", "externalId": "1a7", "externalIdType": "rancher_id", "role": "owner"}})
+	o.set("members", projectMembers())
 	o.set("orchestration", "cattle")
 	o.set("projectTemplateId", nil)
 	o.set("removed", nil)
-	o.set("servicesPortRange", map[string]any{"type": "servicesPortRange", "startPort": firstRandomPort, "endPort": lastRandomPort})
+	o.set("servicesPortRange", servicesPortRange())
 	setTransition(&o, stateActive, false, "")
 	o.set("uuid", p.uuid)
 	o.set("version", "2")

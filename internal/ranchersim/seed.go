@@ -64,7 +64,12 @@ func (s *Server) triggerGlobals(p *project) {
 }
 
 // CreateStack adds a stack to the first project and returns its id.
-func (s *Server) CreateStack(name string) (string, error) {
+func (s *Server) CreateStack(name string) (string, error) { return s.createStack(name, false) }
+
+// CreateSystemStack adds a stack of Rancher's own infrastructure, which clients are to leave alone.
+func (s *Server) CreateSystemStack(name string) (string, error) { return s.createStack(name, true) }
+
+func (s *Server) createStack(name string, system bool) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in, apiErr := (&validator{}).object(schemas["stack"], map[string]any{"name": name}, forCreate)
@@ -75,6 +80,7 @@ func (s *Server) CreateStack(name string) (string, error) {
 	if apiErr != nil {
 		return "", apiErr
 	}
+	st.system = system
 	return formatID(prefixStack, st.id), nil
 }
 
