@@ -41,13 +41,24 @@ func newDaemon(config *desired.Config, stateDir string, log logr.Logger, more ..
 	}
 	core := controller.NewCore(controller.Parts{
 		Observer: clients.Observer(), Rancher: clients.Rancher, Journal: j, Tailer: clients.Logs,
-		Self: id.Owner, Log: log, Now: time.Now,
+		Past: pastReader(stateDir), Self: id.Owner, Log: log, Now: time.Now,
 	}, config, histories)
 	core.BeConservative(id.ConservativeUntil(j.Recovery()))
 	d := &daemon{clients: clients, journal: j}
 	d.control = controller.New(core, d.compact, append(clients.Runners(), more...)...)
 	clients.Wake(d.control)
 	return d, nil
+}
+
+// pastReader reads the whole journal of a state directory, rotated files included.
+func pastReader(stateDir string) func(func(journal.Entry) error) error {
+	return func(each func(journal.Entry) error) error {
+		r, err := journal.OpenReadOnly(stateDir)
+		if err != nil {
+			return err
+		}
+		return r.History(each)
+	}
 }
 
 // compact makes the journal smaller when it has grown.

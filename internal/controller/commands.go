@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
@@ -19,6 +20,11 @@ const (
 	Finish Verb = "finish"
 	// Abort takes the open rollout back.
 	Abort Verb = "rollback"
+	// Cancel stops an upgrade, or a finish that hangs, where it is.
+	Cancel Verb = "cancel"
+	// Restore goes back to what ran before the last finish, by a fresh upgrade to
+	// the launch configuration that the journal kept.
+	Restore Verb = "restore"
 	// Pause stops every write but a rollback.
 	Pause Verb = "pause"
 	// Resume ends a pause, a hold or a stuck rollout.
@@ -35,7 +41,8 @@ type Command struct {
 	// Rollout binds approve, finish and rollback to what the person saw; empty
 	// means the open one.
 	Rollout string `json:"rollout,omitempty"`
-	// Digest is what retry is about; empty means the one rolled back last.
+	// Digest is what retry is about; empty means the one rolled back last. For
+	// restore it is the digest to go back to; empty means the one that ran last.
 	Digest string `json:"digest,omitempty"`
 }
 
@@ -60,26 +67,45 @@ func (c *Controller) Tell(ctx context.Context, key string, cmd Command) error {
 	if cmd.By == "" {
 		return refuse("a command needs the name of who gives it")
 	}
-	e, err := eventOf(cmd, c.History(key))
+	events, err := c.eventsOf(cmd, key)
 	if err != nil {
 		return err
 	}
-	e.At, e.By = c.parts.Now(), cmd.By
-	if err := c.write(ctx, key, []reconcile.Event{e}); err != nil {
+	for i := range events {
+		events[i].At, events[i].By = c.parts.Now(), cmd.By
+	}
+	if err := c.write(ctx, key, events); err != nil {
 		return err
 	}
 	c.Wake(key)
 	return nil
 }
 
+// eventsOf are the facts that a command makes.
+func (c *Controller) eventsOf(cmd Command, key string) ([]reconcile.Event, error) {
+	h := c.History(key)
+	if cmd.Verb == Restore {
+		return c.restoreOf(cmd, key, h)
+	}
+	if last := c.Last(key); cmd.Verb == Cancel && last != nil {
+		switch s := last.Observed.Service.State; s {
+		case observe.StateUpgrading, observe.StateFinishingUpgrade:
+		default:
+			return nil, refuse("the service is %s: only an upgrade or a finish under way can be cancelled", s)
+		}
+	}
+	e, err := eventOf(cmd, h)
+	return []reconcile.Event{e}, err
+}
+
 func eventOf(cmd Command, h reconcile.History) (reconcile.Event, error) {
 	kinds := map[Verb]reconcile.EventKind{
-		Approve: reconcile.EventApproved, Finish: reconcile.EventEarlyFinish, Abort: reconcile.EventAbort,
+		Approve: reconcile.EventApproved, Finish: reconcile.EventEarlyFinish, Abort: reconcile.EventAbort, Cancel: reconcile.EventCancel,
 		Pause: reconcile.EventPaused, Resume: reconcile.EventResumed, Retry: reconcile.EventReleased,
 	}
 	e := reconcile.Event{Kind: kinds[cmd.Verb]}
 	switch cmd.Verb {
-	case Approve, Finish, Abort:
+	case Approve, Finish, Abort, Cancel:
 		if h.Rollout == nil {
 			return e, refuse("no rollout is open")
 		}

@@ -167,7 +167,7 @@ func (c *Core) commit(ctx context.Context, key string, seen observe.Snapshot, d 
 		return c.start(ctx, key, seen, d)
 	case reconcile.Rollback:
 		c.keepEvidence(ctx, key, seen, d)
-	case reconcile.FinishUpgrade:
+	case reconcile.FinishUpgrade, reconcile.CancelUpgrade:
 		if err := c.write(ctx, key, d.Events); err != nil {
 			return err
 		}
@@ -299,6 +299,8 @@ func (c *Core) act(ctx context.Context, key string, seen observe.Snapshot, d *re
 		_, err = c.parts.Rancher.Upgrade(ctx, p)
 	case reconcile.FinishUpgrade:
 		_, err = c.parts.Rancher.FinishUpgrade(ctx, seen.Service.ID, seen.Service.Launch.Version)
+	case reconcile.CancelUpgrade:
+		_, err = c.parts.Rancher.CancelUpgrade(ctx, seen.Service.ID)
 	case reconcile.Rollback:
 		_, err = c.parts.Rancher.Rollback(ctx, seen.Service.ID)
 	case reconcile.NoAction:

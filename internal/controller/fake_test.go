@@ -112,6 +112,13 @@ func (w *world) Upgrade(_ context.Context, p *rancher.Prepared) (observe.Service
 	return observe.Service{}, w.upgradeError
 }
 
+func (w *world) CancelUpgrade(_ context.Context, id string) (observe.Service, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note("cancelupgrade " + id)
+	return observe.Service{}, nil
+}
+
 func (w *world) FinishUpgrade(_ context.Context, id, _ string) (observe.Service, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

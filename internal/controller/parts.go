@@ -19,6 +19,7 @@ type Rancher interface {
 	Upgrade(ctx context.Context, p *rancher.Prepared) (observe.Service, error)
 	FinishUpgrade(ctx context.Context, id, expectVersion string) (observe.Service, error)
 	Rollback(ctx context.Context, id string) (observe.Service, error)
+	CancelUpgrade(ctx context.Context, id string) (observe.Service, error)
 }
 
 // Journal is where decisions are written. *journal.Journal satisfies it.
@@ -39,6 +40,9 @@ type Parts struct {
 	Observer *observe.Observer
 	Rancher  Rancher
 	Journal  Journal
+	// Past reads the whole journal, rotated files included: a way back from before
+	// the last finish is only there. Nil knows of none.
+	Past func(each func(journal.Entry) error) error
 	// Tailer may be nil: then no log lines are kept as evidence.
 	Tailer Tailer
 	// Self is this Drover's stable name.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ type Rollout struct {
 	Outcome reconcile.Outcome `json:"outcome,omitempty"`
 	Code    reconcile.Code    `json:"code,omitempty"`
 	Reason  string            `json:"reason,omitempty"`
-	// By is the person who ended it; empty means Drover.
+	// By is the person who ended it, or asked for it; empty means Drover.
 	By string `json:"by,omitempty"`
 }
 
@@ -124,10 +125,7 @@ func RolloutOf(r *reconcile.Rollout) *Rollout {
 	if r == nil {
 		return nil
 	}
-	by := r.FinishBy
-	if by == "" {
-		by = r.RollbackBy
-	}
+	by := cmp.Or(r.FinishBy, r.RollbackBy, r.By)
 	return &Rollout{
 		ID: r.ID, Kind: r.Kind, Tag: r.Tag, From: r.From.Digest, To: r.To.Digest, Revision: r.Revision,
 		Started: r.Started, Deadline: r.Deadline, Ended: r.Ended, Outcome: r.Outcome, Code: r.Code, Reason: r.Reason, By: by,

@@ -132,6 +132,9 @@ func (l *look) inUpgrade() Decision {
 	if !l.r.Confirmed {
 		l.record(Event{Kind: EventConfirmed})
 	}
+	if l.r.CancelBy != "" && l.r.RollingBackAt.IsZero() {
+		return l.cancel()
+	}
 	switch l.svc().State {
 	case observe.StateUpgrading:
 		return l.upgrading()
@@ -407,11 +410,46 @@ func (l *look) rolledBack() Decision {
 	return d
 }
 
-// canceled: Drover never cancels, so somebody did.
+// cancel stops an upgrade, or a finish that hangs, where it is: a person asked for
+// it. From then on only a person goes on or takes it back.
+func (l *look) cancel() Decision {
+	if by := l.aborted(); by != "" && l.can(string(Rollback)) {
+		return l.rollBack(CodeAborted, by+" takes it back", true, by)
+	}
+	if d, done := l.awaitEffect(CancelUpgrade, Held); done {
+		return d
+	}
+	if !l.can(string(CancelUpgrade)) {
+		// It was over before it could be cancelled.
+		return l.canceledBy()
+	}
+	d := l.say(Held, CodeCanceled, l.every(), "%s cancels the upgrade", l.r.CancelBy)
+	d.Action = CancelUpgrade
+	return d
+}
+
+// canceledBy waits for the person who cancelled.
+func (l *look) canceledBy() Decision {
+	if l.svc().State == observe.StateUpgraded && l.r.EarlyFinishBy != "" && !l.isPaused() && l.prove() == "" {
+		return l.finish(CodePersonFinishes, l.r.EarlyFinishBy+" finishes the upgrade early", l.r.EarlyFinishBy)
+	}
+	what := "cancelled the upgrade; Rancher leaves old and new containers as they are: `drover rollback` takes it back"
+	if l.svc().State == observe.StateUpgraded {
+		what = "cancelled the upgrade when its batches were over: `drover finish` or `drover rollback`"
+	}
+	d := l.say(Held, CodeCanceled, l.every(), "%s %s", l.r.CancelBy, what)
+	d.Alert = true
+	return d
+}
+
+// canceled: Drover cancels only for a person, so somebody did.
 func (l *look) canceled() Decision {
 	if l.r != nil && !l.r.RollingBackAt.IsZero() && l.isOurs() && l.can(string(Rollback)) {
 		d, _ := l.takeBack()
 		return d
+	}
+	if l.r != nil && l.r.CancelBy != "" && l.isOurs() {
+		return l.cancel()
 	}
 	if l.svc().State == observe.StateCancelingUpgrade {
 		return l.busy()

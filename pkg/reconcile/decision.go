@@ -55,6 +55,8 @@ const (
 	Upgrade Action = "upgrade"
 	// FinishUpgrade posts ?action=finishupgrade: the point of no return.
 	FinishUpgrade Action = "finishupgrade"
+	// CancelUpgrade posts ?action=cancelupgrade, for a person only.
+	CancelUpgrade Action = "cancelupgrade"
 	// Rollback posts ?action=rollback.
 	Rollback Action = "rollback"
 )

@@ -52,6 +52,12 @@ const (
 	EventEarlyFinish EventKind = "early-finish"
 	// EventAbort asks to take a rollout back; by a person.
 	EventAbort EventKind = "abort"
+	// EventCancel asks to stop an upgrade, or a finish that hangs, where it is; by
+	// a person.
+	EventCancel EventKind = "cancel"
+	// EventRestore asks to go back to a launch configuration from before the
+	// finish; by a person.
+	EventRestore EventKind = "restore"
 	// EventReleased lets a digest be tried again; by a person.
 	EventReleased EventKind = "released"
 )
@@ -64,6 +70,8 @@ type Event struct {
 	Rollout string `json:"rollout,omitempty"`
 	// Start is the whole rollout, of started and recovered.
 	Start *Rollout `json:"start,omitempty"`
+	// Restoring is of restore.
+	Restoring *Restoring `json:"restoring,omitempty"`
 	// Baseline is of adopted and finished.
 	Baseline *Baseline `json:"baseline,omitempty"`
 	// Digests are those quarantined or released.
@@ -109,6 +117,9 @@ func (h History) apply(e Event) History {
 		return h.quarantined(e)
 	case EventHeld:
 		h.Holding = &Holding{At: e.At, Code: e.Code, Reason: e.Reason}
+		h.Restoring = nil
+	case EventRestore:
+		h.Restoring = e.Restoring
 	case EventProbationOver:
 		h.Probation = nil
 	case EventStatus:
@@ -121,9 +132,9 @@ func (h History) apply(e Event) History {
 		return h.released(e)
 	case EventGone:
 		h = h.closed(e, TakenOver)
-		h.Baseline, h.Probation = nil, nil
+		h.Baseline, h.Probation, h.Restoring = nil, nil, nil
 	case EventConfirmed, EventFinishing, EventRollingBack, EventStuck,
-		EventApproved, EventEarlyFinish, EventAbort:
+		EventApproved, EventEarlyFinish, EventAbort, EventCancel:
 		return h.progressed(e)
 	}
 	return h
@@ -141,7 +152,8 @@ func (h History) progressed(e Event) History {
 		r.Confirmed = true
 		h.Attempts = 0
 	case EventFinishing:
-		r.FinishingAt, r.FinishBy = e.At, e.By
+		// A finish that is decided after a cancellation is not cancelled by it.
+		r.FinishingAt, r.FinishBy, r.CancelBy = e.At, e.By, ""
 	case EventRollingBack:
 		r.RollingBackAt, r.RollbackBy = e.At, e.By
 		r.Code, r.Reason, r.Findings, r.Condemned = e.Code, e.Reason, e.Findings, e.Condemned
@@ -153,6 +165,8 @@ func (h History) progressed(e Event) History {
 		r.EarlyFinishBy = e.By
 	case EventAbort:
 		r.AbortBy = e.By
+	case EventCancel:
+		r.CancelBy = e.By
 	default:
 	}
 	h.Rollout = &r
@@ -161,7 +175,7 @@ func (h History) progressed(e Event) History {
 
 func (h History) started(e Event) History {
 	h.Rollout = e.Start
-	h.Probation = nil
+	h.Probation, h.Restoring = nil, nil
 	h.NotBefore = time.Time{}
 	if e.Start == nil {
 		return h

@@ -36,6 +36,9 @@ type History struct {
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	// Holding is a durable hold; only resume ends it.
 	Holding *Holding `json:"holding,omitempty"`
+	// Restoring is the way back that a person asked for after a finish; nil when
+	// none was.
+	Restoring *Restoring `json:"restoring,omitempty"`
 	// PausedBy is who paused the target by command.
 	PausedBy string `json:"pausedBy,omitempty"`
 	// Status is the last journaled decision: a new line is written when it
@@ -87,6 +90,8 @@ type Rollout struct {
 	From Baseline `json:"from"`
 	// Revision is the source commit of To.
 	Revision string `json:"revision,omitempty"`
+	// By is who asked for it when it was a person.
+	By string `json:"by,omitempty"`
 	// Started and Deadline are absolute and durable (I11).
 	Started  time.Time `json:"started"`
 	Deadline time.Time `json:"deadline"`
@@ -116,11 +121,12 @@ type Rollout struct {
 	// StuckAt is when it was given to a person.
 	StuckAt time.Time `json:"stuckAt,omitzero"`
 
-	// ApprovedBy, EarlyFinishBy and AbortBy are a person's decisions on this
-	// rollout.
+	// ApprovedBy, EarlyFinishBy, AbortBy and CancelBy are a person's decisions on
+	// this rollout.
 	ApprovedBy    string `json:"approvedBy,omitempty"`
 	EarlyFinishBy string `json:"earlyFinishBy,omitempty"`
 	AbortBy       string `json:"abortBy,omitempty"`
+	CancelBy      string `json:"cancelBy,omitempty"`
 
 	// Outcome and Ended are set when it is closed.
 	Outcome Outcome   `json:"outcome,omitempty"`
@@ -145,6 +151,18 @@ const (
 type Watch struct {
 	Rollout Rollout   `json:"rollout"`
 	Until   time.Time `json:"until"`
+}
+
+// Restoring is a launch configuration that was good, and who wants it back.
+type Restoring struct {
+	By string    `json:"by"`
+	At time.Time `json:"at"`
+	// To is what ran with it.
+	To Baseline `json:"to"`
+	// Base and BaseSecondary are the launch configurations in full, as the journal
+	// kept them.
+	Base          json.RawMessage `json:"base"`
+	BaseSecondary json.RawMessage `json:"baseSecondary,omitempty"`
 }
 
 // Quarantined says why a digest is not tried again.

@@ -22,6 +22,9 @@ func (l *look) idle() Decision {
 	if d, done := l.repair(); done {
 		return d
 	}
+	if d, done := l.restore(); done {
+		return d
+	}
 	if d, done := l.probation(); done {
 		return d
 	}
@@ -143,6 +146,31 @@ func (l *look) repair() (Decision, bool) {
 	return l.start(Restore, to, CodeRollbackMismatch, "the rollback brought another image under the same tag; going to the pinned one"), true
 }
 
+// restore goes back to a launch configuration from before the finish, for a
+// person: by a fresh upgrade, because Rancher has forgotten its own way back.
+func (l *look) restore() (Decision, bool) {
+	back := l.in.History.Restoring
+	if back == nil {
+		return Decision{}, false
+	}
+	reason := back.By + " goes back to " + short(back.To.Digest)
+	if l.isPaused() {
+		return l.say(Preflight, CodePaused, l.every(), "%s once the target is not paused any more", reason), true
+	}
+	if l.in.Observed.Fleet.NotDurable {
+		return l.say(Preflight, CodeNotDurable, l.every(), "%s once the journal can be written", reason), true
+	}
+	if !l.can(string(Upgrade)) {
+		return l.say(Preflight, CodeNotUpgradable, l.every(), "%s once Rancher offers the upgrade action", reason), true
+	}
+	to := back.To
+	to.Image = l.pinned(to.Part)
+	d := l.start(Restore, to, CodeAborted, reason)
+	l.r.By = back.By
+	d.Plan.Base, d.Plan.BaseSecondary = back.Base, back.BaseSecondary
+	return d, true
+}
+
 // probation watches a finished version. A late failure is answered by a fresh
 // upgrade back to the launch configuration that was good before.
 func (l *look) probation() (Decision, bool) {
@@ -184,12 +212,14 @@ func whyNotRestored(by string) string {
 }
 
 // fromOf is the pinned image to go back to.
-func (l *look) fromOf(w *Watch) string {
-	from := w.Rollout.From
-	if digestOf(from.Image) != "" || from.Digest == "" {
-		return from.Image
+func (l *look) fromOf(w *Watch) string { return l.pinned(w.Rollout.From.Part) }
+
+// pinned is an image by its digest, where that is known.
+func (l *look) pinned(p Part) string {
+	if digestOf(p.Image) != "" || p.Digest == "" {
+		return p.Image
 	}
-	return l.in.Observed.Image.Repository + "@" + from.Digest
+	return l.in.Observed.Image.Repository + "@" + p.Digest
 }
 
 func (l *look) digestsOf(r Rollout) []string {

@@ -126,6 +126,8 @@ func actionsOf(s observe.ServiceState) []string {
 		return []string{"cancelupgrade", "rollback"}
 	case observe.StateUpgraded:
 		return []string{"finishupgrade", "rollback"}
+	case observe.StateFinishingUpgrade:
+		return []string{"cancelupgrade"}
 	case observe.StateCanceledUpgrade:
 		return []string{"rollback", "continueupgrade"}
 	default:
@@ -207,6 +209,8 @@ func (p *paper) act(d Decision) {
 		p.startUpgrade(d.Plan.Image, d.Plan.Labels)
 	case FinishUpgrade:
 		p.state = observe.StateFinishingUpgrade
+	case CancelUpgrade:
+		p.state = observe.StateCanceledUpgrade
 	case Rollback:
 		p.startRollback()
 	case NoAction:

@@ -19,6 +19,7 @@ var moves = []string{
 	"behave b errors=3", "behave b ok",
 	"person rolls-back", "person finishes", "person cancels", "person upgrades 9",
 	"person approves", "person finishes-early", "person aborts", "person resumes", "person pauses", "person retries c",
+	"person asks-to-cancel", "person takes-back",
 	"restart", "lose-journal", "lose-next-request", "journal-full yes", "journal-full no",
 	"set blind=yes", "set blind=no", "set lb-down=yes", "set lb-down=no", "set quiet=yes", "set quiet=no",
 	"set stalled=yes", "set stalled=no", "set hosts=0", "set hosts=2", "set pause=yes", "set pause=no",

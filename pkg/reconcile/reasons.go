@@ -52,6 +52,7 @@ const (
 	CodeGateFailed       Code = "gate-failed"
 	CodeDeadline         Code = "deadline"
 	CodeAborted          Code = "aborted"
+	CodeCanceled         Code = "canceled"
 	CodeProving          Code = "proving"
 	CodeProofFailed      Code = "proof-failed"
 	CodeBaking           Code = "baking"

@@ -222,6 +222,13 @@ func (p *paper) person(words []string) error {
 		say(Event{Kind: EventEarlyFinish, Rollout: id})
 	case "aborts":
 		say(Event{Kind: EventAbort, Rollout: id})
+	case "asks-to-cancel":
+		say(Event{Kind: EventCancel, Rollout: id})
+	case "takes-back":
+		if back := p.wayBack(); back != nil {
+			say(Event{Kind: EventRestore, Restoring: back})
+			say(Event{Kind: EventQuarantined, Digests: []string{p.history.Baseline.Digest}, Reason: "mei took it back after its finish"})
+		}
 	case "resumes":
 		say(Event{Kind: EventResumed})
 	case "pauses":
@@ -232,4 +239,22 @@ func (p *paper) person(words []string) error {
 		return fmt.Errorf("people do not %q", words[0])
 	}
 	return nil
+}
+
+// wayBack is what the controller would find in the journal: what ran last of all
+// that neither runs nor is quarantined.
+func (p *paper) wayBack() *Restoring {
+	if p.history.Rollout != nil || p.history.Holding != nil || p.history.Baseline == nil {
+		return nil
+	}
+	var back *Restoring
+	for _, e := range p.journal {
+		if e.Kind != EventStarted || e.Start.From.Digest == "" || e.Start.From.Digest == p.history.Baseline.Digest {
+			continue
+		}
+		if _, isCondemned := p.history.Quarantine[e.Start.From.Digest]; !isCondemned {
+			back = &Restoring{By: "mei", At: p.now, To: e.Start.From, Base: e.Start.Previous}
+		}
+	}
+	return back
 }
