@@ -144,6 +144,7 @@ func (c *Clients) Forget(keys ...string) {
 	for _, key := range keys {
 		c.Balancers.Forget(key)
 		c.Prober.Forget(key)
+		c.Prober.Forget(observe.TCPKey(key))
 		c.Logs.Forget(key)
 	}
 }

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,12 +28,15 @@ type ProberOptions struct {
 	// MaxBody is how much of an answer is read; default 64 KiB. What follows is
 	// not waited for.
 	MaxBody int64
-	// MaxSamples bounds the samples of a container in one look; default 10.
+	// MaxSamples bounds the samples of a container in one look, unless it is probed
+	// so often that burstTime needs more; default 10.
 	MaxSamples int
 	// MaxKeys bounds the callers remembered; default 10,000.
 	MaxKeys int
 	// Transport replaces the network in tests.
 	Transport http.RoundTripper
+	// Dial opens the connections of TCP probes; the network's own when nil.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 func (o ProberOptions) withDefaults() ProberOptions {
@@ -41,6 +45,9 @@ func (o ProberOptions) withDefaults() ProberOptions {
 	setDefault(&o.MaxBody, 64<<10)
 	setDefault(&o.MaxSamples, 10)
 	setDefault(&o.MaxKeys, defaultMaxKeys)
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
 	if o.Transport == nil {
 		o.Transport = &http.Transport{
 			// No Proxy: the probe must reach the container itself. A new connection
@@ -59,8 +66,13 @@ func setDefault[T int | int64 | time.Duration](v *T, value T) {
 	}
 }
 
-// Prober asks containers for a page at their own addresses. It implements
-// observe.Prober and may be used by many at once.
+// burstTime bounds the samples of a container in one look by time: so long may
+// one look take to make up for what became due since the last, and no longer
+// does a container that answers slowly hold up the other readings of the look.
+const burstTime = 2 * time.Second
+
+// Prober asks containers for a page, or for a connection, at their own
+// addresses. It implements observe.Prober and may be used by many at once.
 type Prober struct {
 	options ProberOptions
 	client  *http.Client
@@ -90,16 +102,21 @@ func NewProber(o ProberOptions) *Prober {
 // Containers without an IP, sidekicks (the port is the primary's) and containers
 // that do not run (another may have their IP) are not asked.
 func (p *Prober) Probe(ctx context.Context, key string, spec observe.ProbeSpec, containers []observe.Container) observe.Probes {
-	if _, err := probeRequest(ctx, spec, "192.0.2.1"); err != nil {
+	want, err := newExpectation(spec.Want)
+	if err == nil {
+		_, err = probeRequest(ctx, spec, "192.0.2.1")
+	}
+	if err != nil {
 		return observe.Probes{Problem: problemf(observe.CauseUnusable, "the probe cannot be sent: %v", err)}
 	}
+	ask := questions{Prober: p, spec: spec, want: want}
 	asked := slices.DeleteFunc(slices.Clone(containers), func(c observe.Container) bool { return !isProbed(c) })
 	due := p.due(key, spec.Every, asked)
 	samples := make([][]observe.Sample, len(asked))
 	var all sync.WaitGroup
 	for i, c := range asked {
 		if due[i] > 0 {
-			all.Go(func() { samples[i] = p.sample(ctx, spec, c, due[i]) })
+			all.Go(func() { samples[i] = ask.sample(ctx, c, due[i]) })
 		}
 	}
 	all.Wait()
@@ -136,7 +153,11 @@ func (p *Prober) due(key string, every time.Duration, containers []observe.Conta
 		pc = &pacer{}
 		p.pacers[key] = pc
 	}
-	return pc.due(now, every, p.options.MaxSamples, containers)
+	limit := p.options.MaxSamples
+	if every > 0 {
+		limit = max(limit, int(burstTime/every)+1)
+	}
+	return pc.due(now, every, limit, containers)
 }
 
 // makeRoom forgets the caller that was not seen for longest when there are too
@@ -154,17 +175,25 @@ func (p *Prober) makeRoom() {
 	delete(p.pacers, oldest)
 }
 
-// sample takes n samples of a container, one after the other.
-func (p *Prober) sample(ctx context.Context, spec observe.ProbeSpec, c observe.Container, n int) []observe.Sample {
+// questions are what one call of Probe asks each container.
+type questions struct {
+	*Prober
+	spec observe.ProbeSpec
+	want *expectation
+}
+
+// sample takes n samples of a container, one after the other, as far as burstTime
+// reaches.
+func (q questions) sample(ctx context.Context, c observe.Container, n int) []observe.Sample {
 	var samples []observe.Sample
-	for range n {
+	for begun := time.Now(); len(samples) < n && time.Since(begun) < burstTime; {
 		select {
-		case p.slots <- struct{}{}:
+		case q.slots <- struct{}{}:
 		case <-ctx.Done():
 			return samples
 		}
-		s, ok := p.one(ctx, spec, c)
-		<-p.slots
+		s, ok := q.one(ctx, c)
+		<-q.slots
 		if !ok {
 			return samples
 		}
@@ -174,40 +203,63 @@ func (p *Prober) sample(ctx context.Context, spec observe.ProbeSpec, c observe.C
 }
 
 // one takes a sample; ok is false when the caller's ctx ended it.
-func (p *Prober) one(parent context.Context, spec observe.ProbeSpec, c observe.Container) (s observe.Sample, ok bool) {
-	timeout := spec.Timeout
-	setDefault(&timeout, p.options.Timeout)
+func (q questions) one(parent context.Context, c observe.Container) (s observe.Sample, ok bool) {
+	timeout := q.spec.Timeout
+	setDefault(&timeout, q.options.Timeout)
 	ctx, cancel := context.WithTimeoutCause(parent, timeout, fmt.Errorf("timeout after %v", timeout))
 	defer cancel()
 	s = observe.Sample{Container: c.ID, At: time.Now()}
-	status, err := p.ask(ctx, spec, c.IP)
+	var err error
+	if q.spec.TCP {
+		err = q.connect(ctx, c)
+	} else {
+		s.Status, s.Unmet, err = q.ask(ctx, c)
+	}
 	s.Latency = time.Since(s.At)
 	if parent.Err() != nil {
 		return s, false
 	}
 	if err != nil {
-		s.Error = plainError(ctx, err)
-		return s, true
+		s.Status, s.Unmet, s.Error = 0, "", plainError(ctx, err)
 	}
-	s.Status = status
 	return s, true
 }
 
-// ask sends one request and reads the answer to its end, or as far as it is read.
-func (p *Prober) ask(ctx context.Context, spec observe.ProbeSpec, ip string) (status int, err error) {
-	req, err := probeRequest(ctx, spec, ip)
+// connect opens a connection and closes it.
+func (q questions) connect(ctx context.Context, c observe.Container) error {
+	conn, err := q.options.Dial(ctx, "tcp", net.JoinHostPort(c.IP, strconv.Itoa(q.spec.Port)))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	resp, err := p.client.Do(req)
+	return conn.Close()
+}
+
+// ask sends one request, reads the answer to its end, or as far as it is read,
+// and compares it with what is expected.
+func (q questions) ask(ctx context.Context, c observe.Container) (status int, unmet string, err error) {
+	req, err := probeRequest(ctx, q.spec, c.IP)
 	if err != nil {
-		return 0, err
+		return 0, "", err
+	}
+	resp, err := q.client.Do(req)
+	if err != nil {
+		return 0, "", err
 	}
 	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, p.options.MaxBody)); err != nil {
-		return 0, fmt.Errorf("status %d, then: %w", resp.StatusCode, err)
+	var body bytes.Buffer
+	var kept io.Writer = io.Discard
+	if q.want.readsBody() {
+		kept = &body
 	}
-	return resp.StatusCode, nil
+	n, err := io.Copy(kept, io.LimitReader(resp.Body, q.options.MaxBody+1))
+	if err != nil {
+		return 0, "", fmt.Errorf("status %d, then: %w", resp.StatusCode, err)
+	}
+	isCut := n > q.options.MaxBody
+	if isCut && q.want.readsBody() {
+		body.Truncate(int(q.options.MaxBody))
+	}
+	return resp.StatusCode, q.want.unmet(c, resp.Header, body.Bytes(), isCut), nil
 }
 
 // probeRequest makes the request of a spec to an IP.
@@ -259,8 +311,5 @@ func plainError(ctx context.Context, err error) string {
 	case errors.Is(err, io.EOF):
 		text = "connection closed without an answer"
 	}
-	if len(text) > maxError {
-		text = strings.ToValidUTF8(text[:maxError], "")
-	}
-	return text
+	return clip(text)
 }

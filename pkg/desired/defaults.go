@@ -36,8 +36,12 @@ func builtin() Defaults {
 		Gates: Gates{
 			Health:       &HealthGate{MinHealthyTime: Seconds(30), Deadline: minutes(5), MaxRestarts: new(int)},
 			LoadBalancer: &LoadBalancerGate{MaxErrorRate: pointer(Percent(0.05)), ProbesCount: pointer(true)},
-			HTTP:         &HTTPGate{Path: "/", Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3},
-			Logs:         &LogsGate{},
+			HTTP: &HTTPGate{
+				Path: "/", Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3,
+				WarmUp: pointer(Seconds(30)), MaxSlowdown: pointer(1.3),
+			},
+			TCP:  &TCPGate{Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3},
+			Logs: &LogsGate{},
 		},
 	}
 }
@@ -90,6 +94,9 @@ func setDerived(t *Target) {
 	if p := t.Gates.HTTP; p != nil && p.Timeout.IsZero() && !p.Every.IsZero() {
 		p.Timeout = Duration{min(p.Every.Duration, own.Gates.HTTP.Timeout.Duration)}
 	}
+	if p := t.Gates.TCP; p != nil && p.Timeout.IsZero() && !p.Every.IsZero() {
+		p.Timeout = Duration{min(p.Every.Duration, own.Gates.TCP.Timeout.Duration)}
+	}
 }
 
 // setEvidence sets the requests without which the gate cannot pass: so many
@@ -110,6 +117,9 @@ func present(own, have Gates) Gates {
 	}
 	if have.HTTP == nil {
 		own.HTTP = nil
+	}
+	if have.TCP == nil {
+		own.TCP = nil
 	}
 	if have.Logs == nil {
 		own.Logs = nil
@@ -184,6 +194,7 @@ var derivedDefaults = map[string]string{
 	"targets[].gates.loadBalancer.minRequests": "by maxErrorRate: 59 for 5%, 299 for 1%",
 	"targets[].gates.http.timeout":             "1s, or every if that is shorter",
 	"targets[].gates.http.statuses":            "200 to 399",
+	"targets[].gates.tcp.timeout":              "1s, or every if that is shorter",
 }
 
 // DefaultValues are the defaults by path, in words where they follow from other

@@ -70,6 +70,10 @@ var grammars = compileGrammars(map[string]grammar{
 	"env":    {pattern: `^[A-Za-z_][A-Za-z0-9_]{0,255}$`, reason: "must be the name of an environment variable: letters, digits and underscores"},
 	"path":   {pattern: `^/[^\s#]*$`, reason: "must begin with / and hold no space"},
 	"header": {pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$", reason: "must be the name of an HTTP header", check: checkHeader},
+	"jsonPath": {
+		pattern: `^([A-Za-z0-9_$-]+(\[[0-9]{1,4}\])*|(\[[0-9]{1,4}\])+)(\.[A-Za-z0-9_$-]+(\[[0-9]{1,4}\])*)*$`,
+		reason:  "must be the path of a value in JSON, as in status, checks.db or nodes[0].name",
+	},
 	// A pattern is matched against lines that are cut at some length anyway.
 	"pattern": {pattern: `^[^\x00-\x1f\x7f]{1,1000}$`, reason: patternReason, check: checkPattern},
 })
@@ -197,7 +201,7 @@ func checkPattern(text string) error {
 		return errors.New(patternReason)
 	}
 	if re.MatchString("") {
-		return errors.New("matches the empty text, so every line would fail the version")
+		return errors.New("matches the empty text, and so everything")
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func TestShippedFile(t *testing.T) {
 		Gates: Gates{
 			Health:       &HealthGate{MinHealthyTime: Seconds(30), Deadline: minutes(5), MaxRestarts: pointer(0)},
 			LoadBalancer: &LoadBalancerGate{Name: "chat", MaxErrorRate: pointer(Percent(0.01)), MinRequests: 299, ProbesCount: pointer(true)},
-			HTTP:         &HTTPGate{Port: 8080, Path: "/healthz", Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3},
+			HTTP:         &HTTPGate{Port: 8080, Path: "/healthz", Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3, WarmUp: pointer(Seconds(30)), MaxSlowdown: pointer(1.3)},
 			Logs:         &LogsGate{Fail: []string{"UnhandledPromiseRejection", "^panic: "}},
 		},
 	}
@@ -200,7 +200,7 @@ func TestTargetRoundTrip(t *testing.T) {
 
 func TestPolicyHash(t *testing.T) {
 	before := mustParse(t, valid).Targets[0]
-	if got, want := before.PolicyHash(), "ee7646a5a5f7"; got != want {
+	if got, want := before.PolicyHash(), "bed52bd8d1c7"; got != want {
 		t.Errorf("PolicyHash = %s, want %s: running rollouts would be taken for ones under another policy", got, want)
 	}
 	for change, to := range map[string]string{"bake: 10m": "bake: 11m", "maxErrorRate: 1%": "maxErrorRate: 2%", "port: 8080": "port: 8081"} {

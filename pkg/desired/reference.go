@@ -119,6 +119,8 @@ func grammarName(is string) string {
 		return "name of an environment variable"
 	case "", "label":
 		return "text"
+	case "jsonPath":
+		return "path in JSON"
 	case "pattern":
 		return "RE2 pattern"
 	}

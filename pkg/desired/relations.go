@@ -27,7 +27,7 @@ func (c *checker) relate(config *Config) {
 		r := relation{checker: c, config: config, target: &config.Targets[i], index: i}
 		r.checkTimes()
 		r.checkHealth()
-		r.checkProbe()
+		r.checkProbes()
 		r.checkLoadBalancer()
 		r.checkLogs()
 		r.checkImages()
@@ -194,21 +194,23 @@ func (r *relation) place(knobs []string) (string, bool) {
 }
 
 const (
-	knobBake      = "rollout.bake"
-	knobDeadline  = "rollout.progressDeadline"
-	knobLook      = "rollout.look"
-	knobHealth    = "gates.health.deadline"
-	knobHealthy   = "gates.health.minHealthyTime"
-	knobEvery     = "gates.http.every"
-	knobTimeout   = "gates.http.timeout"
-	knobThreshold = "gates.http.failureThreshold"
-	knobPort      = "gates.http.port"
-	knobBalancer  = "gates.loadBalancer.name"
-	knobRate      = "gates.loadBalancer.maxErrorRate"
-	knobRequests  = "gates.loadBalancer.minRequests"
-	knobFail      = "gates.logs.fail"
-	knobInterval  = "rollout.interval"
+	knobBake     = "rollout.bake"
+	knobDeadline = "rollout.progressDeadline"
+	knobLook     = "rollout.look"
+	knobHealth   = "gates.health.deadline"
+	knobHealthy  = "gates.health.minHealthyTime"
+	knobEvery    = "gates.http.every"
+	knobSlowdown = "gates.http.maxSlowdown"
+	knobBalancer = "gates.loadBalancer.name"
+	knobRate     = "gates.loadBalancer.maxErrorRate"
+	knobRequests = "gates.loadBalancer.minRequests"
+	knobFail     = "gates.logs.fail"
+	knobInterval = "rollout.interval"
 )
+
+// leastSlowdown is below what a comparison of answering times can tell
+// (rollout-safety 3.6).
+const leastSlowdown = 1.05
 
 // leastLooks is how many looks a bake must hold: fewer are an interval without
 // a reading, not a judgement over time.
@@ -241,21 +243,38 @@ func (r *relation) checkHealth() {
 	}
 }
 
-func (r *relation) checkProbe() {
-	g := r.target.Gates.HTTP
-	if g == nil {
-		return
+// probeKnobs are the knobs that every gate with probes has, and under which key.
+type probeKnobs struct {
+	gate           string
+	port           int
+	every, timeout Duration
+	threshold      int
+}
+
+func (r *relation) checkProbes() {
+	if g := r.target.Gates.HTTP; g != nil {
+		r.checkProbe(probeKnobs{"gates.http", g.Port, g.Every, g.Timeout, g.FailureThreshold})
+		if s := *g.MaxSlowdown; s != 0 && s < leastSlowdown {
+			r.refuse([]string{knobSlowdown}, "must be 0, which compares nothing, or at least %g: answering times differ more than that by chance", leastSlowdown)
+		}
 	}
-	if g.Port == 0 {
-		r.refuse([]string{knobPort}, "is missing")
+	if g := r.target.Gates.TCP; g != nil {
+		r.checkProbe(probeKnobs{"gates.tcp", g.Port, g.Every, g.Timeout, g.FailureThreshold})
 	}
-	if g.Timeout.Duration > g.Every.Duration {
-		r.refuse([]string{knobTimeout, knobEvery}, "timeout (%s) must not be longer than every (%s): one probe ends before the next", g.Timeout, g.Every)
+}
+
+func (r *relation) checkProbe(k probeKnobs) {
+	every, timeout := k.gate+".every", k.gate+".timeout"
+	if k.port == 0 {
+		r.refuse([]string{k.gate + ".port"}, "is missing")
 	}
-	span := Duration{time.Duration(g.FailureThreshold) * g.Every.Duration}
+	if k.timeout.Duration > k.every.Duration {
+		r.refuse([]string{timeout, every}, "timeout (%s) must not be longer than every (%s): one probe ends before the next", k.timeout, k.every)
+	}
+	span := Duration{time.Duration(k.threshold) * k.every.Duration}
 	if bake := r.target.Rollout.Bake; span.Duration > bake.Duration {
-		r.refuse([]string{knobThreshold, knobEvery, knobBake},
-			"failureThreshold (%d) probes, one every %s, take %s, longer than the bake (%s): the gate could never fail", g.FailureThreshold, g.Every, span, bake)
+		r.refuse([]string{k.gate + ".failureThreshold", every, knobBake},
+			"failureThreshold (%d) probes, one every %s, take %s, longer than the bake (%s): the gate could never fail", k.threshold, k.every, span, bake)
 	}
 }
 
@@ -330,9 +349,13 @@ func (r *relation) adviseOnEvidence() {
 			"needs %d requests from users in every bake: without that traffic no rollout finishes; add gates.http to fill up with probes", g.MinRequests)
 		return
 	}
-	if probes := int(bake.Duration / probe.Every.Duration); probes < g.MinRequests {
+	every := probe.Every
+	if rate := probe.EvidenceRate; rate > 0 {
+		every.Duration = min(every.Duration, time.Duration(float64(time.Second)/rate))
+	}
+	if probes := int(bake.Duration / every.Duration); probes < g.MinRequests {
 		r.warn([]string{knobRequests, knobEvery, knobBake},
-			"needs %d requests, and a container is probed only %d times in a bake (%s, every %s): the rest must come from users or further containers", g.MinRequests, probes, bake, probe.Every)
+			"needs %d requests, and a container is probed only %d times in a bake (%s, every %s): the rest must come from users or further containers", g.MinRequests, probes, bake, every)
 	}
 }
 

@@ -246,6 +246,8 @@ type Gates struct {
 	LoadBalancer *LoadBalancerGate `json:"loadBalancer,omitempty"`
 	// HTTP asks each container at its own address.
 	HTTP *HTTPGate `json:"http,omitempty"`
+	// TCP connects to each container at its own address.
+	TCP *TCPGate `json:"tcp,omitempty"`
 	// Logs fails when a new container logs a pattern.
 	Logs *LogsGate `json:"logs,omitempty"`
 }
@@ -286,11 +288,45 @@ type HTTPGate struct {
 	Timeout Duration `json:"timeout,omitzero" range:"10ms,1m"`
 	// Statuses are the accepted answers; none means 200 to 399.
 	Statuses []int `json:"statuses,omitempty" range:"100,599"`
+	// ExpectHeaders are RE2 patterns that the answer's headers must match, by
+	// header name.
+	ExpectHeaders map[string]string `json:"expectHeaders,omitempty" keys:"header" is:"pattern"`
+	// ExpectBody is an RE2 pattern that the answer's body (its first 64 KiB) must
+	// match.
+	ExpectBody string `json:"expectBody,omitempty" is:"pattern"`
+	// ExpectJSON is what a JSON body must hold: the text of a string, number,
+	// true, false or null by its path, as in checks.db or nodes[0].name.
+	ExpectJSON map[string]string `json:"expectJSON,omitempty" keys:"jsonPath"`
+	// IdentityHeader is a header of the answer that must hold the container's own
+	// name, Rancher id or IP: then no other container can answer for it.
+	IdentityHeader string `json:"identityHeader,omitempty" is:"header"`
 	// FailureThreshold is how many failed probes in a row of one container fail
 	// the version.
 	FailureThreshold int `json:"failureThreshold,omitempty" range:"1,100"`
 	// Headers are sent with the probe. They are no place for a secret.
 	Headers map[string]string `json:"headers,omitempty" keys:"header"`
+	// EvidenceRate is how many probes a second each container gets while the
+	// load balancer gate is short of its minimum evidence; 0 leaves it at every.
+	EvidenceRate float64 `json:"evidenceRate,omitempty" range:"0,20"`
+	// WarmUp is how long after its start a container's answering times are not
+	// compared yet.
+	WarmUp *Duration `json:"warmUp,omitempty" range:"0s,1h"`
+	// MaxSlowdown is how much slower than the old version's the new one's median
+	// answer may be before the rollout is held; 0 does not compare them.
+	MaxSlowdown *float64 `json:"maxSlowdown,omitempty" range:"0,1000"`
+}
+
+// TCPGate is a connection to each new container at its own address.
+type TCPGate struct {
+	// Port is the container's port. It may come from defaults.
+	Port int `json:"port,omitempty" range:"1,65535"`
+	// Every is the time between two probes of a container.
+	Every Duration `json:"every,omitzero" range:"100ms,5m"`
+	// Timeout bounds one probe.
+	Timeout Duration `json:"timeout,omitzero" range:"10ms,1m"`
+	// FailureThreshold is how many failed probes in a row of one container fail
+	// the version.
+	FailureThreshold int `json:"failureThreshold,omitempty" range:"1,100"`
 }
 
 // LogsGate is about what new containers write.

@@ -33,19 +33,35 @@ type LoadBalancerReader interface {
 	Read(ctx context.Context, key, loadBalancer string, containers []Container) LoadBalancer
 }
 
-// Prober probes containers over HTTP.
+// Prober probes containers at their own addresses.
 type Prober interface {
 	Probe(ctx context.Context, key string, spec ProbeSpec, containers []Container) Probes
 }
 
-// ProbeSpec is what a probe sends.
+// ProbeSpec is what a probe sends, and what it compares the answer with.
 type ProbeSpec struct {
+	// TCP opens a connection and sends nothing: Path, Headers and Want are HTTP's.
+	TCP     bool
 	Port    int
 	Path    string
 	Headers map[string]string
+	Want    Expect
 	// Every is the time since the last sample of a container before the next is
 	// taken; Timeout bounds one probe.
 	Every, Timeout time.Duration
+}
+
+// Expect is what an HTTP answer has to hold beside its status. The zero value
+// expects nothing.
+type Expect struct {
+	// Headers are patterns by header name, Body is one of the body.
+	Headers map[string]string
+	Body    string
+	// JSON is the text of scalars by their path in a JSON body: checks.db,
+	// nodes[0].name.
+	JSON map[string]string
+	// Identity names a header that must hold the container's own name, id or IP.
+	Identity string
 }
 
 // LogReader counts pattern matches in the logs of the new containers.
@@ -61,6 +77,8 @@ type Wants struct {
 	// Gates takes the readings of load balancer and probes, Logs those of the new
 	// containers' logs.
 	Gates, Logs bool
+	// Evidence probes at the rate that was set for filling the minimum evidence.
+	Evidence bool
 	// Repository and Previous are the image whose presence is to be confirmed: the
 	// way back.
 	Repository, Previous string
@@ -102,7 +120,7 @@ func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wan
 		readings.Go(func() { s.Previous = o.Images.Pullable(ctx, w.Repository, w.Previous, t.Platform) })
 	}
 	if w.Gates && s.Service.Problem == nil {
-		o.readGates(ctx, t, &s, &readings)
+		o.readGates(ctx, t, w, &s, &readings)
 	}
 	if g := t.Gates.Logs; w.Logs && g != nil && s.Service.Problem == nil {
 		readings.Go(func() {
@@ -113,15 +131,33 @@ func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wan
 	return s
 }
 
-func (o *Observer) readGates(ctx context.Context, t desired.Target, s *Snapshot, readings *sync.WaitGroup) {
+func (o *Observer) readGates(ctx context.Context, t desired.Target, w Wants, s *Snapshot, readings *sync.WaitGroup) {
 	running := running(s.Service.Containers)
 	if g := t.Gates.LoadBalancer; g != nil {
 		readings.Go(func() { s.LoadBalancer = o.Balancers.Read(ctx, t.Key(), g.Name, running) })
 	}
 	if g := t.Gates.HTTP; g != nil {
-		spec := ProbeSpec{Port: g.Port, Path: g.Path, Headers: g.Headers, Every: g.Every.Duration, Timeout: g.Timeout.Duration}
-		readings.Go(func() { s.Probes = o.Prober.Probe(ctx, t.Key(), spec, running) })
+		readings.Go(func() { s.Probes = o.Prober.Probe(ctx, t.Key(), httpSpec(g, w.Evidence), running) })
 	}
+	if g := t.Gates.TCP; g != nil {
+		spec := ProbeSpec{TCP: true, Port: g.Port, Every: g.Every.Duration, Timeout: g.Timeout.Duration}
+		readings.Go(func() { s.TCP = o.Prober.Probe(ctx, TCPKey(t.Key()), spec, running) })
+	}
+}
+
+// TCPKey is the key that a target's TCP probes are paced under: a key has one
+// pace.
+func TCPKey(target string) string { return target + " tcp" }
+
+func httpSpec(g *desired.HTTPGate, isShort bool) ProbeSpec {
+	s := ProbeSpec{
+		Port: g.Port, Path: g.Path, Headers: g.Headers, Every: g.Every.Duration, Timeout: g.Timeout.Duration,
+		Want: Expect{Headers: g.ExpectHeaders, Body: g.ExpectBody, JSON: g.ExpectJSON, Identity: g.IdentityHeader},
+	}
+	if isShort && g.EvidenceRate > 0 {
+		s.Every = min(s.Every, time.Duration(float64(time.Second)/g.EvidenceRate))
+	}
+	return s
 }
 
 // running are the primary containers that can serve.

@@ -48,8 +48,9 @@ type Snapshot struct {
 	Hosts Hosts `json:"hosts"`
 	// LoadBalancer, Probes and Logs are the gates' readings since the last look.
 	LoadBalancer LoadBalancer `json:"loadBalancer"`
-	// Probes are the samples of the HTTP gate.
+	// Probes are the samples of the HTTP gate, TCP those of the TCP gate.
 	Probes Probes `json:"probes"`
+	TCP    Probes `json:"tcp,omitzero"`
 	// Logs counts what new containers wrote.
 	Logs Logs `json:"logs"`
 	// Fleet is what goes on elsewhere.
@@ -302,7 +303,7 @@ const (
 	ServerUnknown ServerStatus = "unknown"
 )
 
-// Probes are the HTTP gate's samples since the last look.
+// Probes are samples of the HTTP or the TCP gate since the last look.
 type Probes struct {
 	Problem *Problem `json:"problem,omitempty"`
 	Samples []Sample `json:"samples,omitempty"`
@@ -313,9 +314,11 @@ type Sample struct {
 	Container string    `json:"container"`
 	At        time.Time `json:"at"`
 	// Status is the HTTP status; 0 when there was no answer, and then Error says
-	// why.
-	Status  int           `json:"status,omitempty"`
-	Error   string        `json:"error,omitempty"`
+	// why. A TCP probe that connected has neither.
+	Status int    `json:"status,omitempty"`
+	Error  string `json:"error,omitempty"`
+	// Unmet is what an answer lacks of what was expected of it, in words.
+	Unmet   string        `json:"unmet,omitempty"`
 	Latency time.Duration `json:"latency"`
 }
 

@@ -8,7 +8,7 @@ import (
 
 // Finding is what one gate says in one look, with the figures it is made from.
 type Finding struct {
-	// Gate is health, load balancer, http or logs.
+	// Gate is health, load balancer, http, tcp or logs.
 	Gate    string  `json:"gate"`
 	Verdict Verdict `json:"verdict"`
 	Code    Code    `json:"code"`
@@ -106,6 +106,8 @@ func (f Finding) words() string {
 		return fmt.Sprintf("%d of %d containers answer so far", f.Healthy, f.Containers)
 	case CodeControlFailed:
 		return "probes of the old version fail too"
+	case CodeSlower:
+		return "answers more slowly than the old version"
 	case CodePatternSeen:
 		return fmt.Sprintf("pattern seen %d times", f.Failures)
 	case CodeNoPattern:

@@ -21,6 +21,9 @@ func (l *look) judge() []Finding {
 	if g.HTTP != nil {
 		findings = append(findings, judgeHTTP(l))
 	}
+	if g.TCP != nil {
+		findings = append(findings, judgeTCP(l))
+	}
 	if g.Logs != nil {
 		findings = append(findings, judgeLogs(l))
 	}
@@ -88,27 +91,48 @@ func (l *look) judgeContainer(c *observe.Container, t *tracked, f *Finding) *Fin
 }
 
 // judgeHTTP is the probe of each new container at its own address, with the old
-// ones as control.
+// ones as control, and the comparison of their answering times.
 func judgeHTTP(l *look) Finding {
 	g := l.in.Target.Gates.HTTP
-	f := Finding{Gate: "http", Verdict: Pass, Code: CodeAnswers, Covered: true, Limit: float64(g.FailureThreshold)}
-	if p := l.in.Observed.Probes.Problem; p != nil {
-		return Finding{Gate: "http", Verdict: NoData, Code: CodeSourceProblem, Detail: p.Message}
+	l.compareLatency(g)
+	f := l.judgeProbes(&prober{
+		gate: "http", every: g.Every.Duration, timeout: g.Timeout.Duration, threshold: g.FailureThreshold,
+		readings: &l.in.Observed.Probes, list: l.mem.probes.http,
+	})
+	if m := l.mem.probes.latency; f.Verdict == Pass && m != nil && m.slower != "" {
+		f.Verdict, f.Code, f.Detail = Hold, CodeSlower, m.slower
 	}
-	isBlind := l.controlFails()
+	return f
+}
+
+// judgeTCP is a connection to each new container at its own address.
+func judgeTCP(l *look) Finding {
+	g := l.in.Target.Gates.TCP
+	return l.judgeProbes(&prober{
+		gate: "tcp", every: g.Every.Duration, timeout: g.Timeout.Duration, threshold: g.FailureThreshold,
+		readings: &l.in.Observed.TCP, list: l.mem.probes.tcp,
+	})
+}
+
+func (l *look) judgeProbes(p *prober) Finding {
+	f := Finding{Gate: p.gate, Verdict: Pass, Code: CodeAnswers, Covered: true, Limit: float64(p.threshold)}
+	if problem := p.readings.Problem; problem != nil {
+		return Finding{Gate: p.gate, Verdict: NoData, Code: CodeSourceProblem, Detail: problem.Message}
+	}
+	isBlind := l.controlFails(p)
 	for i := range l.svc().Containers {
 		c := &l.svc().Containers[i]
-		t := &l.mem.tracked[i]
-		if t.isLeaving || !l.isNew(c) || c.LaunchName != "" {
+		if l.mem.tracked[i].isLeaving || !l.isNew(c) || c.LaunchName != "" {
 			continue
 		}
 		f.Containers++
-		if isAnswering := t.answered && t.failures == 0 && l.in.Now.Sub(t.probed) <= l.probeGap(); isAnswering {
+		isFresh := l.isFresh(p, i)
+		if p.list[i].answered && p.list[i].failures == 0 && isFresh {
 			f.Healthy++
 			continue
 		}
-		f.Covered = f.Covered && t.failures == 0 && !t.probed.IsZero() && l.in.Now.Sub(t.probed) <= l.probeGap()
-		if bad := l.judgeProbes(c, t, isBlind); bad != nil {
+		f.Covered = f.Covered && p.list[i].failures == 0 && isFresh
+		if bad := l.judgeProbed(p, i, isBlind); bad != nil {
 			return *bad
 		}
 	}
@@ -118,17 +142,19 @@ func judgeHTTP(l *look) Finding {
 	return f
 }
 
-func (l *look) judgeProbes(c *observe.Container, t *tracked, isBlind bool) *Finding {
-	g := l.in.Target.Gates.HTTP
+// judgeProbed says what is wrong with one container's probes.
+func (l *look) judgeProbed(p *prober, i int, isBlind bool) *Finding {
+	c, t, of := &l.svc().Containers[i], &l.mem.tracked[i], &p.list[i]
 	waited := l.in.Now.Sub(t.seen)
-	isWarm := t.answered || t.wasHealthy && l.svc().HasHealthCheck
+	isWarm := of.answered || t.wasHealthy && l.svc().HasHealthCheck
 	switch {
-	case isWarm && t.failures >= g.FailureThreshold && isBlind:
-		return &Finding{Gate: "http", Verdict: NoData, Code: CodeControlFailed, Container: c.Name}
-	case isWarm && t.failures >= g.FailureThreshold:
-		return &Finding{Gate: "http", Verdict: Fail, Code: CodeProbeFailed, Container: c.Name, Failures: int64(t.failures), Detail: l.lastProbe(c.ID)}
-	case !t.answered && t.failures >= g.FailureThreshold && waited >= l.in.Target.Gates.Health.Deadline.Duration && !isBlind:
-		return &Finding{Gate: "http", Verdict: Fail, Code: CodeProbeNever, Container: c.Name, For: waited, Detail: l.lastProbe(c.ID)}
+	case of.failures < p.threshold:
+	case isWarm && isBlind:
+		return &Finding{Gate: p.gate, Verdict: NoData, Code: CodeControlFailed, Container: c.Name}
+	case isWarm:
+		return &Finding{Gate: p.gate, Verdict: Fail, Code: CodeProbeFailed, Container: c.Name, Failures: int64(of.failures), Detail: p.last(c.ID)}
+	case waited >= l.in.Target.Gates.Health.Deadline.Duration && !isBlind:
+		return &Finding{Gate: p.gate, Verdict: Fail, Code: CodeProbeNever, Container: c.Name, For: waited, Detail: p.last(c.ID)}
 	}
 	return nil
 }

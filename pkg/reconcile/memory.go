@@ -32,6 +32,8 @@ type Memory struct {
 	tracked []tracked
 	// replaced counts new containers that vanished and were made again.
 	replaced int
+	// probes is the part of the gates that probe.
+	probes probeMemory
 	// lb is the load balancer gate's part.
 	lb lbMemory
 }
@@ -54,11 +56,6 @@ type tracked struct {
 	seen, running, healthy time.Time
 	// wasHealthy and wasUp say that it has been: losing it is a failure.
 	wasHealthy, wasUp bool
-	// failures are failed probes in a row; answered says that one succeeded, and
-	// probed when the last sample was taken.
-	failures int
-	answered bool
-	probed   time.Time
 	// retries are connections the load balancer had to send elsewhere since the
 	// server last served one.
 	retries int64
@@ -77,6 +74,7 @@ func (m Memory) Sent(a Action, at time.Time) Memory {
 func (m *Memory) gatesFromZero() {
 	m.bakeStart, m.passedSince = time.Time{}, time.Time{}
 	m.tracked, m.replaced = nil, 0
+	m.probes = probeMemory{latency: m.probes.latency.baseline()}
 	m.lb = lbMemory{base: m.lb.base, othersBase: m.lb.othersBase}
 }
 
@@ -91,15 +89,23 @@ func since(t *time.Time, now time.Time) time.Duration {
 // at returns the entry of a container, or nil. Looks name containers in the same
 // order nearly always, so the place of the last time is tried first.
 func at(entries []tracked, hint int, id string) *tracked {
+	if i := indexOf(entries, hint, id); i >= 0 {
+		return &entries[i]
+	}
+	return nil
+}
+
+// indexOf is where a container's entry is, or -1.
+func indexOf(entries []tracked, hint int, id string) int {
 	if hint < len(entries) && entries[hint].id == id {
-		return &entries[hint]
+		return hint
 	}
 	for i := range entries {
 		if entries[i].id == id {
-			return &entries[i]
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
 // track updates the containers' part from a look: one entry per container, in the
@@ -120,6 +126,8 @@ func (l *look) track() {
 	}
 	l.mem.tracked = next
 	l.mem.replaced += l.vanished(before)
+	l.mem.probes.http = l.keepProbes(l.mem.probes.http, before, l.in.Target.Gates.HTTP != nil)
+	l.mem.probes.tcp = l.keepProbes(l.mem.probes.tcp, before, l.in.Target.Gates.TCP != nil)
 }
 
 func (t *tracked) update(c *observe.Container, checked bool, now time.Time) {

@@ -42,7 +42,10 @@ type paper struct {
 
 	blind, lbDown, quiet, lost, stalled, notDurable bool
 	reload                                          bool
-	acted                                           []string
+	// answer is what a probe of a container with an image's letter gets; nil is no
+	// probes.
+	answer func(letter string) observe.Sample
+	acted  []string
 }
 
 func digest(letter string) string { return "sha256:" + strings.Repeat(letter, 64)[:64] }
@@ -115,7 +118,30 @@ func (p *paper) snapshot() observe.Snapshot {
 		s.Service = observe.Service{Problem: &observe.Problem{Cause: observe.CauseUnreachable, Message: "connection refused"}}
 	}
 	s.LoadBalancer = p.readLoadBalancer()
+	p.probe(&s)
 	return s
+}
+
+// probe takes a sample of each running container for the gates there are.
+func (p *paper) probe(s *observe.Snapshot) {
+	if p.answer == nil {
+		return
+	}
+	for i := range p.containers {
+		c := &p.containers[i]
+		if c.State != "running" {
+			continue
+		}
+		sample := p.answer(c.Unit)
+		sample.Container, sample.At = c.ID, p.now
+		if p.target.Gates.HTTP != nil {
+			s.Probes.Samples = append(s.Probes.Samples, sample)
+		}
+		if p.target.Gates.TCP != nil {
+			sample.Status = 0
+			s.TCP.Samples = append(s.TCP.Samples, sample)
+		}
+	}
 }
 
 func actionsOf(s observe.ServiceState) []string {

@@ -195,8 +195,8 @@ func checkWayBack(l *look) *Decision {
 // checkGates: somebody must be able to see, and what runs now must be well.
 func checkGates(l *look) *Decision {
 	g := l.in.Target.Gates
-	if !l.svc().HasHealthCheck && g.HTTP == nil {
-		return l.not(CodeNoHealthSource, true, "the service has no health check and the target no http gate: nothing would tell a dead version")
+	if !l.svc().HasHealthCheck && g.HTTP == nil && g.TCP == nil {
+		return l.not(CodeNoHealthSource, true, "the service has no health check and the target no http or tcp gate: nothing would tell a dead version")
 	}
 	if problem := l.prove(); problem != "" {
 		return l.not(CodeUnhealthyBefore, false, "what runs now is not well: %s", problem)
@@ -230,20 +230,25 @@ func checkLoadBalancer(l *look) *Decision {
 }
 
 func checkProbes(l *look) *Decision {
-	if l.in.Target.Gates.HTTP == nil {
-		return nil
-	}
-	if p := l.in.Observed.Probes.Problem; p != nil {
-		return l.not(CodeBaselineBlind, false, "the containers cannot be probed: %s", p.Message)
-	}
-	answering := 0
-	for i := range l.mem.tracked {
-		if t := &l.mem.tracked[i]; t.answered && t.failures == 0 {
-			answering++
+	g := &l.in.Target.Gates
+	if g.HTTP != nil {
+		if d := l.checkProbed(&l.in.Observed.Probes, l.mem.probes.http, "probe"); d != nil {
+			return d
 		}
 	}
-	if answering == 0 {
-		return l.not(CodeBaselineBlind, false, "no container that runs now has answered a probe")
+	if g.TCP != nil {
+		return l.checkProbed(&l.in.Observed.TCP, l.mem.probes.tcp, "TCP probe")
+	}
+	return nil
+}
+
+func (l *look) checkProbed(readings *observe.Probes, list []probed, what string) *Decision {
+	if p := readings.Problem; p != nil {
+		return l.not(CodeBaselineBlind, false, "the containers cannot be probed: %s", p.Message)
+	}
+	isAnswering := func(p probed) bool { return p.answered && p.failures == 0 }
+	if !slices.ContainsFunc(list, isAnswering) {
+		return l.not(CodeBaselineBlind, false, "no container that runs now has answered a %s", what)
 	}
 	return nil
 }

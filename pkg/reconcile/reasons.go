@@ -101,6 +101,7 @@ const (
 	CodeProbeNever      Code = "never-answered"
 	CodeNotProbedYet    Code = "not-probed-yet"
 	CodeControlFailed   Code = "control-failed"
+	CodeSlower          Code = "slower-than-old"
 	CodePatternSeen     Code = "pattern-seen"
 	CodeNoPattern       Code = "no-pattern"
 )
