@@ -18,7 +18,7 @@ import (
 // read: the upgrade may be under way.
 func (c *Client) Upgrade(ctx context.Context, p *Prepared) (observe.Service, error) {
 	op := "upgrading service " + clip(p.ServiceID)
-	if err := checkBody(op, p.Body); err != nil {
+	if err := checkBody(op, p.Body, p.rules); err != nil {
 		return observe.Service{}, err
 	}
 	s, err := c.act(ctx, op, p.ServiceID, actionUpgrade, p.Body)

@@ -36,9 +36,21 @@ type strategy struct {
 	Secondary      []json.RawMessage `json:"secondaryLaunchConfigs"`
 }
 
+// bodyRules are where two kinds of upgrade differ in what they may send.
+type bodyRules struct {
+	// image is what the primary may run, wanted what that is called.
+	image  *regexp.Regexp
+	wanted string
+	// maxInterval bounds the pause between batches.
+	maxInterval time.Duration
+}
+
+// pinnedRules are those of Drover's own upgrades.
+var pinnedRules = bodyRules{image: pinned, wanted: "image by digest", maxInterval: maxInterval}
+
 // checkBody is the last look at a body before it leaves: what Rancher would take
 // and choke on. A null batch size leaves the service stuck, rollback included.
-func checkBody(op string, body []byte) error {
+func checkBody(op string, body []byte, rules bodyRules) error {
 	refuse := func(format string, args ...any) error {
 		return &UnsafeError{Op: op, Reason: fmt.Sprintf(format, args...)}
 	}
@@ -52,12 +64,12 @@ func checkBody(op string, body []byte) error {
 	switch {
 	case s.BatchSize == nil || *s.BatchSize < 1 || *s.BatchSize > maxBatch:
 		return refuse("batchSize is missing or out of bounds")
-	case s.IntervalMillis == nil || *s.IntervalMillis < minInterval.Milliseconds() || *s.IntervalMillis > maxInterval.Milliseconds():
+	case s.IntervalMillis == nil || *s.IntervalMillis < minInterval.Milliseconds() || *s.IntervalMillis > rules.maxInterval.Milliseconds():
 		return refuse("intervalMillis is missing or out of bounds")
 	case s.StartFirst == nil:
 		return refuse("startFirst is missing")
 	}
-	if reason := checkLaunch(s.LaunchConfig); reason != "" {
+	if reason := checkLaunch(s.LaunchConfig, rules); reason != "" {
 		return refuse("launchConfig %s", reason)
 	}
 	for _, raw := range s.Secondary {
@@ -69,7 +81,7 @@ func checkBody(op string, body []byte) error {
 }
 
 // checkLaunch says what is wrong with the primary, or nothing.
-func checkLaunch(raw []byte) string {
+func checkLaunch(raw []byte, rules bodyRules) string {
 	var launch wireLaunch
 	all, err := members(raw)
 	switch {
@@ -77,8 +89,8 @@ func checkLaunch(raw []byte) string {
 		return "is " + err.Error()
 	case json.Unmarshal(raw, &launch) != nil:
 		return "is not one of Rancher's"
-	case !pinned.MatchString(launch.ImageUUID):
-		return "has no image by digest"
+	case !rules.image.MatchString(launch.ImageUUID):
+		return "has no " + rules.wanted
 	}
 	return checkMembers(all)
 }

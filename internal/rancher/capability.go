@@ -48,6 +48,8 @@ const (
 	actionCancel   = "cancelupgrade"
 	actionRollback = "rollback"
 	actionLogs     = "logs"
+	// actionSetLinks is only for a client that may create.
+	actionSetLinks = "setservicelinks"
 )
 
 // maxGrants bounds what is remembered of ids; when it is full everything is
@@ -136,6 +138,8 @@ type guard struct {
 	base *url.URL
 	// grants knows the ids that may be acted on.
 	grants *grants
+	// mayCreate allows creating stacks and services, and setting links.
+	mayCreate bool
 	// sign adds the credentials.
 	sign func(*http.Request) error
 	// next is the network.
@@ -162,7 +166,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // check is the rule: reads below the root, the listed actions on learnt ids of
-// allowed services, and nothing else. It returns the reason for a refusal.
+// allowed services, creation for a client made for it, and nothing else. It returns the reason for a refusal.
 func (g *guard) check(r *http.Request) (action, reason string) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -191,13 +195,20 @@ func (g *guard) check(r *http.Request) (action, reason string) {
 	return action, "only reads and listed actions are sent"
 }
 
+// createPath is where something is created.
+var createPath = regexp.MustCompile(`^/projects/1a[0-9]{1,18}/(stacks|services)$`)
+
 // checkAction judges a POST.
 func (g *guard) checkAction(path, action string, query url.Values) string {
 	m := actionPath.FindStringSubmatch(path)
 	switch {
+	case g.mayCreate && len(query) == 0 && createPath.MatchString(path):
+		return ""
 	case m == nil, len(query) != 1, len(query["action"]) != 1:
 		return "it is not an action on a service or container"
 	case m[1] == "services" && serviceActions[action] && strings.HasPrefix(m[2], "1s"):
+		return g.grants.mayAct(m[2])
+	case m[1] == "services" && g.mayCreate && action == actionSetLinks && strings.HasPrefix(m[2], "1s"):
 		return g.grants.mayAct(m[2])
 	case m[1] == "containers" && action == actionLogs && strings.HasPrefix(m[2], "1i"):
 		return g.grants.mayRead(m[2])

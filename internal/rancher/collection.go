@@ -41,11 +41,6 @@ func list[T any](ctx context.Context, c *Client, op string, u *url.URL, resource
 	}
 }
 
-// list is the function list for environments, which New's caller needs first.
-func (c *Client) list(ctx context.Context, op string, u *url.URL, resource string, each func(*wireProject) error) error {
-	return list(ctx, c, op, u, resource, each)
-}
-
 // listPages follows pagination.next until it is null.
 func listPages[T any](ctx context.Context, c *Client, op string, u *url.URL, resource string, each func(*T) error) error {
 	seen := map[string]bool{}

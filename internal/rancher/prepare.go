@@ -54,8 +54,13 @@ type Prepared struct {
 	// from the one in force: /launchConfig/imageUuid,
 	// /secondaryLaunchConfigs/<name>/imageUuid, …
 	Diff []string
+	// DroppedLabels and DroppedVariables are the keys that a replacement leaves
+	// out, sorted.
+	DroppedLabels, DroppedVariables []string
 	// image is what Rancher's answer must show, version what it must not.
 	image, version string
+	// rules are what the body is held to.
+	rules bodyRules
 }
 
 // PrepareUpgrade reads the service and makes the body of an upgrade from it. It
@@ -73,17 +78,25 @@ func (c *Client) PrepareUpgrade(ctx context.Context, spec UpgradeSpec) (*Prepare
 	if err := spec.checkService(op, s); err != nil {
 		return nil, err
 	}
+	if err := c.refuseBlindness(ctx, op); err != nil {
+		return nil, err
+	}
+	return spec.prepare(op, s)
+}
+
+// refuseBlindness refuses a key that cannot see all that it would send back.
+func (c *Client) refuseBlindness(ctx context.Context, op string) error {
 	hidden, err := c.secretsHidden(ctx)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case hidden:
-		return nil, &UnsafeError{
+		return &UnsafeError{
 			Op: op, Paths: []string{"/launchConfig/secrets"},
 			Reason: "the key's role hides Rancher secrets, so the upgrade would drop them; use an environment API key",
 		}
 	}
-	return spec.prepare(op, s)
+	return nil
 }
 
 // check refuses a spec that would make a body which Rancher takes and chokes on
@@ -158,6 +171,7 @@ func (s *UpgradeSpec) prepare(op string, w *rawService) (*Prepared, error) {
 		PreviousSecondary: joinArray(w.RawSecondary),
 		image:             imageUUID(s.Image),
 		version:           s.ExpectVersion,
+		rules:             pinnedRules,
 	}
 	base := w.RawLaunch
 	if s.Base != nil {
@@ -176,8 +190,8 @@ func (s *UpgradeSpec) prepare(op string, w *rawService) (*Prepared, error) {
 		return nil, err
 	}
 	p.Diff = append(p.Diff, diff...)
-	p.Body = s.body(launch, secondary)
-	return p, checkBody(op, p.Body)
+	p.Body = upgradeBody(s.BatchSize, s.Interval, s.StartFirst, launch, secondary)
+	return p, checkBody(op, p.Body, p.rules)
 }
 
 // edited is a launch configuration with its image and our labels changed, proved
@@ -305,18 +319,18 @@ func sameScheduling(op string, current, next []byte) error {
 	return nil
 }
 
-// body is the request's body.
-func (s *UpgradeSpec) body(launch []byte, secondary [][]byte) []byte {
+// upgradeBody is the body of an upgrade; nil sidekicks are left out.
+func upgradeBody(batchSize int, interval time.Duration, startFirst bool, launch []byte, secondary [][]byte) []byte {
 	var b bytes.Buffer
 	b.WriteString(`{"inServiceStrategy":{"batchSize":`)
-	b.WriteString(strconv.Itoa(s.BatchSize))
+	b.WriteString(strconv.Itoa(batchSize))
 	b.WriteString(`,"intervalMillis":`)
-	b.WriteString(strconv.FormatInt(s.Interval.Milliseconds(), 10))
+	b.WriteString(strconv.FormatInt(interval.Milliseconds(), 10))
 	b.WriteString(`,"startFirst":`)
-	b.WriteString(strconv.FormatBool(s.StartFirst))
+	b.WriteString(strconv.FormatBool(startFirst))
 	b.WriteString(`,"launchConfig":`)
 	b.Write(launch)
-	if len(secondary) > 0 {
+	if secondary != nil {
 		b.WriteString(`,"secondaryLaunchConfigs":[`)
 		b.Write(bytes.Join(secondary, []byte{','}))
 		b.WriteByte(']')

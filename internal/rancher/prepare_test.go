@@ -192,7 +192,7 @@ func TestAgentKeyOfTheRecording(t *testing.T) {
 func TestCheckBody(t *testing.T) {
 	launch := `{"imageUuid":"docker:a@` + digestA + `"}`
 	sound := `{"inServiceStrategy":{"batchSize":1,"intervalMillis":2000,"startFirst":false,"launchConfig":` + launch + `}}`
-	if err := checkBody("op", []byte(sound)); err != nil {
+	if err := checkBody("op", []byte(sound), pinnedRules); err != nil {
 		t.Errorf("checkBody(sound) = %v", err)
 	}
 	for _, c := range [][2]string{
@@ -219,7 +219,7 @@ func TestCheckBody(t *testing.T) {
 		{launch, launch + `,"secondaryLaunchConfigs":[{"name":"x"}]`},
 		{launch, launch + `,"secondaryLaunchConfigs":[{"name":"x","imageUuid":"rancher/none"}]`},
 	} {
-		if err := checkBody("op", []byte(strings.Replace(sound, c[0], c[1], 1))); err == nil {
+		if err := checkBody("op", []byte(strings.Replace(sound, c[0], c[1], 1)), pinnedRules); err == nil {
 			t.Errorf("checkBody with %s for %s = nil, want a refusal", c[1], c[0])
 		}
 	}

@@ -38,6 +38,13 @@ type wireStack struct {
 	State string `json:"state"`
 }
 
+// wireSecret is a stored secret; its value is never shown.
+type wireSecret struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	State string `json:"state"`
+}
+
 // wireHost is a host.
 type wireHost struct {
 	ID         string `json:"id"`
