@@ -91,6 +91,7 @@ type Observer struct {
 	Balancers LoadBalancerReader
 	Prober    Prober
 	LogReader LogReader
+	Metrics   MetricReader
 }
 
 // Glance looks into the caches: images and service.
@@ -142,6 +143,10 @@ func (o *Observer) readGates(ctx context.Context, t desired.Target, w Wants, s *
 	if g := t.Gates.TCP; g != nil {
 		spec := ProbeSpec{TCP: true, Port: g.Port, Every: g.Every.Duration, Timeout: g.Timeout.Duration}
 		readings.Go(func() { s.TCP = o.Prober.Probe(ctx, TCPKey(t.Key()), spec, running) })
+	}
+	if len(t.Gates.Prometheus) > 0 {
+		queries := metricQueries(t, s.Service.Containers, s.Service.Launch.Version)
+		readings.Go(func() { s.Metrics = o.Metrics.Metrics(ctx, t.Key(), queries) })
 	}
 }
 

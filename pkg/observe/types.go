@@ -53,6 +53,8 @@ type Snapshot struct {
 	TCP    Probes `json:"tcp,omitzero"`
 	// Logs counts what new containers wrote.
 	Logs Logs `json:"logs"`
+	// Metrics are the values of the Prometheus gate, in its order.
+	Metrics []Metric `json:"metrics,omitempty"`
 	// Fleet is what goes on elsewhere.
 	Fleet Fleet `json:"fleet"`
 }

@@ -8,7 +8,7 @@ import (
 
 // Finding is what one gate says in one look, with the figures it is made from.
 type Finding struct {
-	// Gate is health, load balancer, http, tcp or logs.
+	// Gate is health, load balancer, http, tcp, logs, or prometheus and a query's name.
 	Gate    string  `json:"gate"`
 	Verdict Verdict `json:"verdict"`
 	Code    Code    `json:"code"`
@@ -108,6 +108,14 @@ func (f Finding) words() string {
 		return "probes of the old version fail too"
 	case CodeSlower:
 		return "answers more slowly than the old version"
+	case CodeMetricGood:
+		return "within its limits"
+	case CodeMetricOut:
+		return fmt.Sprintf("out of its limits %d times in a row", f.Failures)
+	case CodeMetricShared:
+		return "out of its limits for the old version too, so nobody is blamed"
+	case CodeNoOldValue:
+		return "no value of the old version to compare with"
 	case CodePatternSeen:
 		return fmt.Sprintf("pattern seen %d times", f.Failures)
 	case CodeNoPattern:

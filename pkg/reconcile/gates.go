@@ -27,6 +27,9 @@ func (l *look) judge() []Finding {
 	if g.Logs != nil {
 		findings = append(findings, judgeLogs(l))
 	}
+	for i := range g.Prometheus {
+		findings = append(findings, judgePrometheus(l, i))
+	}
 	return findings
 }
 

@@ -45,6 +45,9 @@ func (l *look) begin() {
 // take brings the memory up to this look.
 func (l *look) take() {
 	if id := l.judged(); l.mem.rollout != id || l.isGap {
+		if l.r != nil && l.mem.rollout != id {
+			l.mem.ofBefore()
+		}
 		l.mem.gatesFromZero()
 		l.mem.rollout = id
 	}
@@ -59,6 +62,7 @@ func (l *look) take() {
 	}
 	l.countServers()
 	l.countProbes()
+	l.countMetrics()
 }
 
 // judged is the rollout whose version the gates watch: the open one, or the one

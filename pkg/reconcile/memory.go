@@ -34,6 +34,8 @@ type Memory struct {
 	replaced int
 	// probes is the part of the gates that probe.
 	probes probeMemory
+	// metrics is the Prometheus gate's part, one for each query.
+	metrics []metricMemory
 	// lb is the load balancer gate's part.
 	lb lbMemory
 }
@@ -75,7 +77,15 @@ func (m *Memory) gatesFromZero() {
 	m.bakeStart, m.passedSince = time.Time{}, time.Time{}
 	m.tracked, m.replaced = nil, 0
 	m.probes = probeMemory{latency: m.probes.latency.baseline()}
+	m.metrics = metricsFromZero(m.metrics)
 	m.lb = lbMemory{base: m.lb.base, othersBase: m.lb.othersBase}
+}
+
+// ofBefore makes what the gates saw of the version that runs now the old version's,
+// for a rollout that begins.
+func (m *Memory) ofBefore() {
+	m.probes.latency = m.probes.latency.ofBefore()
+	m.metrics = metricsOfBefore(m.metrics)
 }
 
 // since returns t, or now when t has not begun, and remembers it.

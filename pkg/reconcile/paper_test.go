@@ -45,7 +45,9 @@ type paper struct {
 	// answer is what a probe of a container with an image's letter gets; nil is no
 	// probes.
 	answer func(letter string) observe.Sample
-	acted  []string
+	// measure gives the Prometheus gate's readings; nil is none.
+	measure func() []observe.Metric
+	acted   []string
 }
 
 func digest(letter string) string { return "sha256:" + strings.Repeat(letter, 64)[:64] }
@@ -119,7 +121,26 @@ func (p *paper) snapshot() observe.Snapshot {
 	}
 	s.LoadBalancer = p.readLoadBalancer()
 	p.probe(&s)
+	if p.measure != nil {
+		s.Metrics = p.measure()
+	}
 	return s
+}
+
+// newest and oldest are the letters of the images that run: of the launch
+// configuration in force, and of another one, if any.
+func (p *paper) newest() string { return p.running(true) }
+
+func (p *paper) oldest() string { return p.running(false) }
+
+func (p *paper) running(isNew bool) string {
+	for i := range p.containers {
+		c := &p.containers[i]
+		if c.State == "running" && (c.Version == p.launch.Version) == isNew {
+			return c.Unit
+		}
+	}
+	return ""
 }
 
 // probe takes a sample of each running container for the gates there are.

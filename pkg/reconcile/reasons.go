@@ -102,6 +102,10 @@ const (
 	CodeNotProbedYet    Code = "not-probed-yet"
 	CodeControlFailed   Code = "control-failed"
 	CodeSlower          Code = "slower-than-old"
+	CodeMetricGood      Code = "metric-within-limits"
+	CodeMetricOut       Code = "metric-out-of-limits"
+	CodeMetricShared    Code = "metric-out-for-both"
+	CodeNoOldValue      Code = "no-old-value"
 	CodePatternSeen     Code = "pattern-seen"
 	CodeNoPattern       Code = "no-pattern"
 )
