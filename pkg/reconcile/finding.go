@@ -15,6 +15,9 @@ type Finding struct {
 	// Covered says that this interval was watched without a hole; a bake starts
 	// again after one that was not.
 	Covered bool `json:"covered,omitempty"`
+	// Blameless goes with Fail: the version has to go and is not condemned, because
+	// what failed is not its own.
+	Blameless bool `json:"blameless,omitempty"`
 	// Container is the one it is about, when it is about one.
 	Container string `json:"container,omitempty"`
 	// Requests and Failures are the new side's; OldRequests and OldFailures the
@@ -66,6 +69,8 @@ func (f Finding) words() string {
 		return "was healthy and is not any more"
 	case CodeRestarts:
 		return fmt.Sprintf("%d restarts and replacements of new containers, %d allowed", f.Failures, f.Needed)
+	case CodeDeadEnd:
+		return fmt.Sprintf("Rancher has not got past this for %s", f.For.Round(time.Second))
 	case CodeHostLost:
 		return "its host is not active"
 	case CodeNoContainer:
@@ -167,6 +172,16 @@ func covered(findings []Finding) bool {
 		}
 	}
 	return true
+}
+
+// isCondemned says that a failing gate blames the version.
+func isCondemned(findings []Finding) bool {
+	for i := range findings {
+		if findings[i].Verdict == Fail && !findings[i].Blameless {
+			return true
+		}
+	}
+	return false
 }
 
 // failed returns the texts of the failing findings.

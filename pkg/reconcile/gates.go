@@ -57,13 +57,16 @@ func judgeHealth(l *look) Finding {
 			return *bad
 		}
 	}
+	if bad, ok := l.judgeDeadEnd(); ok {
+		return bad
+	}
 	switch {
 	case restarts > allowed:
-		return Finding{Gate: f.Gate, Verdict: Fail, Code: CodeRestarts, Failures: int64(restarts), Needed: int64(allowed), Detail: l.svc().TransitioningMessage}
+		return Finding{Gate: f.Gate, Verdict: Fail, Code: CodeRestarts, Failures: int64(restarts), Needed: int64(allowed), Detail: plainly(l.svc().TransitioningMessage)}
 	case l.svc().ContainersProblem != nil:
 		f.Verdict, f.Code, f.Detail = NoData, CodeSourceProblem, l.svc().ContainersProblem.Message
 	case f.Containers == 0:
-		f.Verdict, f.Code, f.Detail = Hold, CodeNoContainer, l.svc().TransitioningMessage
+		f.Verdict, f.Code, f.Detail = Hold, CodeNoContainer, plainly(l.svc().TransitioningMessage)
 	case f.Healthy < f.Containers || f.For < g.MinHealthyTime.Duration:
 		f.Verdict, f.Code = Hold, CodeBecoming
 	}
@@ -85,10 +88,10 @@ func (l *look) judgeContainer(c *observe.Container, t *tracked, f *Finding) *Fin
 		return &Finding{Gate: f.Gate, Verdict: Hold, Code: CodeHostLost, Container: c.Name}
 	}
 	if t.wasHealthy {
-		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeBecameUnhealthy, Container: c.Name, Detail: c.Message}
+		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeBecameUnhealthy, Container: c.Name, Detail: plainly(c.Message)}
 	}
 	if waited := l.in.Now.Sub(t.seen); waited >= l.in.Target.Gates.Health.Deadline.Duration {
-		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeNotHealthyYet, Container: c.Name, For: waited, Detail: c.Message}
+		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeNotHealthyYet, Container: c.Name, For: waited, Detail: plainly(c.Message)}
 	}
 	return nil
 }

@@ -81,6 +81,7 @@ const (
 	CodeNotHealthyYet   Code = "not-healthy-by-deadline"
 	CodeBecameUnhealthy Code = "became-unhealthy"
 	CodeRestarts        Code = "restarts"
+	CodeDeadEnd         Code = "dead-end"
 	CodeHostLost        Code = "host-lost"
 	CodeNoContainer     Code = "no-new-container"
 	CodeSourceProblem   Code = "source-problem"
