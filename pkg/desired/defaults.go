@@ -41,7 +41,7 @@ func builtin() Defaults {
 				WarmUp: pointer(Seconds(30)), MaxSlowdown: pointer(1.3),
 			},
 			TCP:  &TCPGate{Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3},
-			Logs: &LogsGate{},
+			Logs: &LogsGate{Novelty: NoveltyReport},
 			// What each query that a target has gets.
 			Prometheus: []PrometheusGate{{Every: Seconds(15), StaleAfter: minutes(1), FailureThreshold: 3}},
 		},

@@ -322,8 +322,8 @@ func (r *relation) refuseUnknown(knobs []string, name, list string, known []stri
 }
 
 func (r *relation) checkLogs() {
-	if g := r.target.Gates.Logs; g != nil && len(g.Fail) == 0 {
-		r.refuse([]string{knobFail}, "is missing: without a pattern the gate could never fail")
+	if g := r.target.Gates.Logs; g != nil && len(g.Fail) == 0 && g.Novelty != NoveltyHold {
+		r.refuse([]string{knobFail}, "is missing: without a pattern the gate could never fail, unless novelty is hold")
 	}
 }
 

@@ -353,7 +353,23 @@ type LogsGate struct {
 	// Fail are RE2 patterns; one line of a new container that matches fails the
 	// version.
 	Fail []string `json:"fail,omitempty" is:"pattern"`
+	// Novelty says what is made of errors that only the new version writes: report
+	// tells of them, hold also keeps the rollout from finishing until a person
+	// decides, off does not follow the old version.
+	Novelty Novelty `json:"novelty,omitempty"`
 }
+
+// Novelty is what is made of errors that only the new version writes.
+type Novelty string
+
+const (
+	// NoveltyReport tells of them.
+	NoveltyReport Novelty = "report"
+	// NoveltyHold tells, and holds.
+	NoveltyHold Novelty = "hold"
+	// NoveltyOff does not look for them.
+	NoveltyOff Novelty = "off"
+)
 
 // PrometheusGate is about one value that a query gives for the new version.
 type PrometheusGate struct {

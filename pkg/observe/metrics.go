@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -47,9 +46,7 @@ type Value struct {
 // metricQueries writes the containers of both versions into a target's queries. A
 // query that needs containers of a version is not asked while there are none.
 func metricQueries(t desired.Target, containers []Container, version string) []MetricQuery {
-	serving := running(containers)
-	fresh := ofVersion(serving, version)
-	old := slices.DeleteFunc(slices.Clone(serving), func(c Container) bool { return c.Version == version })
+	fresh, old := ofVersions(running(containers), version)
 	queries := make([]MetricQuery, len(t.Gates.Prometheus))
 	for i := range t.Gates.Prometheus {
 		g := &t.Gates.Prometheus[i]

@@ -123,11 +123,23 @@ func (f Finding) words() string {
 		return "no value of the old version to compare with"
 	case CodePatternSeen:
 		return fmt.Sprintf("pattern seen %d times", f.Failures)
+	case CodeNovelErrors:
+		return fmt.Sprintf("%s of errors that the old version does not write, %s, such as", plural(f.Needed, "kind"), plural(f.Failures, "line"))
+	case CodeOldLogsUnread:
+		return "what the old version writes could not be learned"
 	case CodeNoPattern:
 		return fmt.Sprintf("no pattern seen in %s lines", thousands(f.Requests))
 	default:
 		return string(f.Code)
 	}
+}
+
+// plural is a number with its noun.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
 }
 
 // thousands writes 4912 as 4,912.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"slices"
 
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
@@ -165,7 +166,8 @@ func (l *look) judgeProbed(p *prober, i int, isBlind bool) *Finding {
 	return nil
 }
 
-// judgeLogs fails on the first line of a new container that matches.
+// judgeLogs fails on the first line of a new container that matches, and tells of
+// errors that only the new version writes.
 func judgeLogs(l *look) Finding {
 	logs := &l.in.Observed.Logs
 	f := Finding{Gate: "logs", Verdict: Pass, Code: CodeNoPattern, Covered: true, Requests: logs.Lines}
@@ -175,8 +177,20 @@ func judgeLogs(l *look) Finding {
 			return Finding{Gate: "logs", Verdict: Fail, Code: CodePatternSeen, Container: l.nameOf(m.Container), Failures: m.Count, Requests: logs.Lines, Detail: m.Example}
 		}
 	}
-	if logs.Problem != nil {
+	switch {
+	case logs.Problem != nil:
 		return Finding{Gate: "logs", Verdict: NoData, Code: CodeSourceProblem, Requests: logs.Lines, Detail: logs.Problem.Message}
+	case len(logs.Novel) > 0:
+		first := &logs.Novel[0]
+		f.Code, f.Failures, f.Needed = CodeNovelErrors, logs.NovelLines, int64(logs.NovelKinds)
+		f.Container, f.Detail = l.nameOf(first.Container), first.Example
+		if l.in.Target.Gates.Logs.Novelty == desired.NoveltyHold {
+			f.Verdict = Hold
+		}
+	case logs.OldProblem != nil && l.in.Target.Gates.Logs.Novelty == desired.NoveltyHold:
+		f.Verdict, f.Code, f.Covered, f.Detail = NoData, CodeOldLogsUnread, false, logs.OldProblem.Message
+	case logs.OldProblem != nil:
+		f.Detail = "errors are not compared: " + logs.OldProblem.Message
 	}
 	return f
 }

@@ -47,7 +47,9 @@ type paper struct {
 	answer func(letter string) observe.Sample
 	// measure gives the Prometheus gate's readings; nil is none.
 	measure func() []observe.Metric
-	acted   []string
+	// readLogs gives the log gate's reading; nil is none.
+	readLogs func() observe.Logs
+	acted    []string
 	// dead is what Docker says of every new container instead of starting it.
 	dead string
 }
@@ -129,6 +131,9 @@ func (p *paper) snapshot() observe.Snapshot {
 	p.probe(&s)
 	if p.measure != nil {
 		s.Metrics = p.measure()
+	}
+	if p.readLogs != nil {
+		s.Logs = p.readLogs()
 	}
 	return s
 }

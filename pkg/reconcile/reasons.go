@@ -109,4 +109,6 @@ const (
 	CodeNoOldValue      Code = "no-old-value"
 	CodePatternSeen     Code = "pattern-seen"
 	CodeNoPattern       Code = "no-pattern"
+	CodeNovelErrors     Code = "novel-errors"
+	CodeOldLogsUnread   Code = "old-logs-unread"
 )
