@@ -27,7 +27,6 @@ type Clients struct {
 	Images    *registry.Watcher
 	Balancers *probe.Reader
 	Prober    *probe.Prober
-	Metrics   *probe.Prometheus
 	Logs      *logs.Watcher
 
 	// onImage and onService are what the informers wake; set by Wake.
@@ -39,12 +38,9 @@ type Clients struct {
 func Connect(config *desired.Config, log logr.Logger) (*Clients, error) {
 	c := &Clients{onImage: func(string) {}, onService: func(string, string) {}}
 	r := config.Rancher
-	client, err := rancher.New(rancher.Options{
-		URL: r.URL, Environment: r.Environment, AccessKey: r.AccessKey.Value, SecretKey: r.SecretKey.Value,
-		CAFile: r.CAFile, Timeout: r.Timeout.Duration, Logger: log.WithName("rancher"),
-	})
+	client, err := ConnectRancher(r, log)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to Rancher: %w", err)
+		return nil, err
 	}
 	c.Rancher = client
 	c.Informer = rancher.NewInformer(client, rancher.InformerOptions{
@@ -54,9 +50,21 @@ func Connect(config *desired.Config, log logr.Logger) (*Clients, error) {
 	c.Images = registry.New(registry.Options{OnChange: func(ref string) { c.onImage(ref) }})
 	c.Balancers = probe.NewReader(probe.ReaderOptions{})
 	c.Prober = probe.NewProber(probe.ProberOptions{})
-	c.Metrics = probe.NewPrometheus(nil)
-	c.Logs = logs.NewWatcher(LogSource{Client: client, Informer: c.Informer}, logs.WatchOptions{})
+	c.Logs = logs.NewWatcher(LogSource{Client: client}, logs.WatchOptions{})
 	return c, c.Configure(config)
+}
+
+// ConnectRancher makes a client that may act on nothing yet. It does not talk to
+// Rancher.
+func ConnectRancher(r desired.Rancher, log logr.Logger) (*rancher.Client, error) {
+	client, err := rancher.New(rancher.Options{
+		URL: r.URL, Environment: r.Environment, AccessKey: r.AccessKey.Value, SecretKey: r.SecretKey.Value,
+		CAFile: r.CAFile, Timeout: r.Timeout.Duration, Logger: log.WithName("rancher"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Rancher: %w", err)
+	}
+	return client, nil
 }
 
 // Configure tells every client what the file names.
@@ -87,23 +95,7 @@ func (c *Clients) Configure(config *desired.Config) error {
 	if err := c.Balancers.Update(balancerSpecs(config)); err != nil {
 		return fmt.Errorf("configuring load balancers: %w", err)
 	}
-	c.Metrics.Update(prometheusSpecs(config))
 	return nil
-}
-
-func prometheusSpecs(config *desired.Config) []probe.PrometheusSpec {
-	specs := make([]probe.PrometheusSpec, 0, len(config.Prometheus))
-	for _, p := range config.Prometheus {
-		spec := probe.PrometheusSpec{Name: p.Name, URL: p.URL, Timeout: p.Timeout.Duration}
-		switch {
-		case p.Auth != nil:
-			spec.Username, spec.Secret = p.Auth.Username, p.Auth.Password.Value
-		case !p.Token.IsZero():
-			spec.Secret = p.Token.Value
-		}
-		specs = append(specs, spec)
-	}
-	return specs
 }
 
 func balancerSpecs(config *desired.Config) []probe.LoadBalancerSpec {
@@ -120,7 +112,7 @@ func balancerSpecs(config *desired.Config) []probe.LoadBalancerSpec {
 
 // Observer joins the clients.
 func (c *Clients) Observer() *observe.Observer {
-	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs, Metrics: c.Metrics}
+	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs}
 }
 
 // Runners are the clients' own loops.
@@ -163,16 +155,12 @@ func (c *Clients) Forget(keys ...string) {
 		c.Balancers.Forget(key)
 		c.Prober.Forget(key)
 		c.Prober.Forget(observe.TCPKey(key))
-		c.Metrics.Forget(key)
 		c.Logs.Forget(key)
 	}
 }
 
 // LogSource opens container logs through Rancher.
-type LogSource struct {
-	Client   *rancher.Client
-	Informer *rancher.Informer
-}
+type LogSource struct{ Client *rancher.Client }
 
 var _ logs.Source = LogSource{}
 

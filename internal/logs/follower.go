@@ -2,6 +2,7 @@ package logs
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -14,6 +15,8 @@ const (
 	DefaultWindow = 200 * time.Millisecond
 	// DefaultBuffer bounds the lines not yet read, in bytes, all streams together.
 	DefaultBuffer = 64 << 20
+	// maxTick is the longest time between two moves of lines to the reader.
+	maxTick = 25 * time.Millisecond
 	// drainTime is how long the stream of a container that is no longer asked for
 	// goes on: its last lines are mostly under way.
 	drainTime = 2 * time.Second
@@ -30,6 +33,9 @@ type FollowOptions struct {
 	Buffer int64
 	// Client dials the websockets; a client with keep-alive when nil.
 	Client *http.Client
+	// Once reads what there is instead of following: the follower ends by itself,
+	// and all of it is in order as far as half of Buffer holds it.
+	Once bool
 }
 
 // Follower merges the logs of a changing set of containers. Set, Next and Close
@@ -159,12 +165,19 @@ func (f *Follower) attach(c Container) {
 	e := &entry{}
 	e.container.Store(&c)
 	e.stream = newStream(f.source, f.opts.Client, c.ID, c.Tail, func(r Record) { f.push(e, r) })
+	if !c.Since.IsZero() {
+		e.stream.bound.beginAt(c.Since)
+	}
 	ctx, cancel := context.WithCancel(f.ctx)
 	e.cancel = cancel
 	f.entries[c.ID] = e
 	f.streams.Go(func() {
 		defer cancel()
-		e.stream.run(ctx)
+		if f.opts.Once {
+			e.stream.once(ctx)
+		} else {
+			e.stream.run(ctx)
+		}
 		e.mu.Lock()
 		e.over = true
 		e.mu.Unlock()
@@ -199,8 +212,8 @@ func (e *entry) drop(nanos int64) {
 // merge moves lines from the streams to the reader, in order. It is the only
 // goroutine beside those of the streams.
 func (f *Follower) merge() {
-	m := merger{window: f.opts.Window}
-	tick := time.NewTicker(f.opts.Window / 4)
+	m := merger{}
+	tick := time.NewTicker(min(f.opts.Window/4, maxTick))
 	defer tick.Stop()
 	var fresh []item
 	for {
@@ -212,15 +225,53 @@ func (f *Follower) merge() {
 			fresh = f.collect(fresh)
 			m.add(now, fresh)
 			fresh = recycle(fresh, 1<<16)
+			window := f.patience()
 			f.publish(func(ready []item) []item {
-				ready = m.take(now, ready)
+				ready = m.take(now, window, ready)
 				if f.used.Load() > f.opts.Buffer/2 {
 					ready = m.relieve(ready)
 				}
 				return ready
 			})
+			if f.opts.Once && f.isOver() {
+				f.finish(&m)
+				return
+			}
 		}
 	}
+}
+
+// patience is how long lines are held now: one stream alone is in order by
+// itself, and what is read once is in order when all of it is there.
+func (f *Follower) patience() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.opts.Once:
+		return math.MaxInt64
+	case len(f.entries)+len(f.leaving) <= 1:
+		return 0
+	}
+	return f.opts.Window
+}
+
+// isOver says that no stream will bring more.
+func (f *Follower) isOver() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.entries {
+		if !e.isOver() {
+			return false
+		}
+	}
+	return len(f.leaving) == 0
+}
+
+// isOver says that the entry's stream has ended.
+func (e *entry) isOver() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.over
 }
 
 // finish hands over what the streams leave behind.

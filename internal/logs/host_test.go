@@ -113,6 +113,20 @@ func (h *fakeHost) write(id string, ms ...message) {
 	c.changed = make(chan struct{})
 }
 
+// connected is how often a container's log was connected to.
+func (h *fakeHost) connected(id string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.connects[id]
+}
+
+// asked are the options of all calls of the logs action.
+func (h *fakeHost) asked() []Options {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.options)
+}
+
 func (h *fakeHost) setState(id, state string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -19,10 +19,8 @@ type item struct {
 
 // merger puts lines of several streams in the order of their timestamps. It
 // holds each line for a window; what comes later than that after a younger line
-// is out of order. The zero value needs a window; it does no I/O and reads no
-// clock.
+// is out of order. The zero value is ready; it does no I/O and reads no clock.
 type merger struct {
-	window time.Duration
 	// pending are the held lines in order, spare the memory for the next merge.
 	pending, spare []item
 	// batches say until when lines are held.
@@ -73,10 +71,10 @@ func (m *merger) merge(lines []item) {
 
 // take appends to dst the lines that were held for the window, and those that
 // are older than one of them.
-func (m *merger) take(now time.Time, dst []item) []item {
+func (m *merger) take(now time.Time, window time.Duration, dst []item) []item {
 	due, horizon := 0, int64(0)
 	for _, b := range m.batches {
-		if now.Sub(b.at) < m.window {
+		if now.Sub(b.at) < window {
 			break
 		}
 		if due == 0 || b.youngest > horizon {

@@ -8,15 +8,16 @@ import (
 )
 
 func TestMergerOrdersWithinTheWindow(t *testing.T) {
-	m := merger{window: 200 * time.Millisecond}
+	const window = 200 * time.Millisecond
+	var m merger
 	begin := time.Unix(1000, 0)
 	m.add(begin, []item{{nanos: 30}, {nanos: 10}})
-	if out := m.take(begin.Add(199*time.Millisecond), nil); len(out) != 0 {
+	if out := m.take(begin.Add(199*time.Millisecond), window, nil); len(out) != 0 {
 		t.Fatalf("%d lines came before the window was over", len(out))
 	}
 	m.add(begin.Add(100*time.Millisecond), []item{{nanos: 20}, {nanos: 40}})
 	var times []int64
-	for _, it := range m.take(begin.Add(200*time.Millisecond), nil) {
+	for _, it := range m.take(begin.Add(200*time.Millisecond), window, nil) {
 		times = append(times, it.nanos)
 	}
 	if want := []int64{10, 20, 30}; !slices.Equal(times, want) {
@@ -33,7 +34,7 @@ func TestMergerProperty(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		window := time.Duration(1+r.IntN(300)) * time.Millisecond
-		m := merger{window: window}
+		var m merger
 		type arrival struct{ at, stamp time.Duration }
 		var all []arrival
 		for range 500 {
@@ -50,7 +51,7 @@ func TestMergerProperty(t *testing.T) {
 				next++
 			}
 			m.add(begin.Add(now), fresh)
-			out = m.take(begin.Add(now), out)
+			out = m.take(begin.Add(now), window, out)
 		}
 		if len(out) != len(all) || len(m.pending) != 0 || len(m.batches) != 0 {
 			t.Fatalf("seed %d: %d of %d lines came, %d are held", seed, len(out), len(all), len(m.pending))

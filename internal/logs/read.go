@@ -69,7 +69,7 @@ func (f *Follower) render() []Line {
 // line is the item as users see it.
 func (it *item) line() Line {
 	c := it.from
-	l := Line{Container: c.ID, Name: c.Name, Version: c.Version, Output: it.output, Text: it.text, Truncated: it.truncated, Dropped: it.dropped}
+	l := Line{Container: c.ID, Name: c.Name, Service: c.Service, Version: c.Version, Output: it.output, Text: it.text, Truncated: it.truncated, Dropped: it.dropped}
 	if it.nanos != 0 {
 		l.Time = time.Unix(0, it.nanos).UTC()
 	}
@@ -91,4 +91,27 @@ func (f *Follower) Lines(ctx context.Context) iter.Seq[Line] {
 			}
 		}
 	}
+}
+
+// Status is where the stream of one container stands.
+type Status struct {
+	// Container is the one followed.
+	Container Container
+	// Phase is where its stream stands, At since when.
+	Phase Phase
+	At    time.Time
+	// Err is what went wrong last; nil once attached.
+	Err error
+}
+
+// Status says how the containers of the set are followed, in no order.
+func (f *Follower) Status() []Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]Status, 0, len(f.entries))
+	for _, e := range f.entries {
+		now := e.stream.now.Load()
+		all = append(all, Status{Container: *e.container.Load(), Phase: now.phase, At: now.at, Err: now.err})
+	}
+	return all
 }

@@ -36,6 +36,12 @@ type boundary struct {
 	// nothing up to it may be asked for again.
 	forgotten int64
 
+	// isTail says that the first connection left out older lines, oldest the
+	// smallest time that it delivered: what is older must not come with the overlap
+	// of a later one.
+	isTail bool
+	oldest int64
+
 	// since is from where the stream was resumed; 0 while the first one runs.
 	since int64
 	// arrived says that the resumed stream has reached since: a server that
@@ -47,13 +53,35 @@ type boundary struct {
 
 func newBoundary() *boundary { return &boundary{seed: maphash.MakeSeed()} }
 
+// hasBegun says that a line was delivered.
+func (b *boundary) hasBegun() bool { return b.latest != 0 }
+
+// beginAt leaves out what is older than t, and returns the since to ask for. It
+// holds until a line was delivered.
+func (b *boundary) beginAt(t time.Time) string {
+	b.since, b.arrived = t.UnixNano(), false
+	return unixSince(b.since)
+}
+
+// unixSince is a time as Docker reads it: seconds.nanoseconds.
+func unixSince(nanos int64) string {
+	return fmt.Sprintf("%d.%09d", nanos/int64(time.Second), nanos%int64(time.Second))
+}
+
 // resume begins a new connection and returns the since to ask for; empty when
-// nothing was delivered yet.
+// nothing was delivered yet and nothing left out.
 func (b *boundary) resume() string {
-	if b.latest == 0 {
+	switch {
+	case b.latest == 0 && b.since == 0:
 		return ""
+	case b.latest == 0:
+		b.arrived = false
+		return unixSince(b.since)
 	}
 	b.since = max(b.latest-int64(overlap), b.forgotten+1)
+	if b.isTail {
+		b.since = max(b.since, min(b.oldest, b.latest))
+	}
 	b.arrived = false
 	b.expected = map[mark]int{}
 	for m := range b.marks.all {
@@ -61,7 +89,7 @@ func (b *boundary) resume() string {
 			b.expected[m]++
 		}
 	}
-	return fmt.Sprintf("%d.%09d", b.since/int64(time.Second), b.since%int64(time.Second))
+	return unixSince(b.since)
 }
 
 // fresh says whether a line has not been delivered yet, and remembers it.
@@ -101,6 +129,9 @@ func (b *boundary) complete() bool { return len(b.expected) == 0 }
 
 // remember adds a delivered line and gives up those that are too old.
 func (b *boundary) remember(m mark) {
+	if b.oldest == 0 || m.nanos < b.oldest {
+		b.oldest = m.nanos
+	}
 	switch {
 	case m.nanos > b.latest:
 		b.latest = m.nanos

@@ -19,26 +19,28 @@ const (
 	firstDelay = 250 * time.Millisecond
 	// maxDrains bounds how often the end of a stopped container's log is asked for.
 	maxDrains = 5
+	// maxReads bounds how often a log is asked for that is read once.
+	maxReads = 3
 )
 
-// phase is where a stream stands.
-type phase string
+// Phase is where a stream stands.
+type Phase string
 
 const (
-	// phaseConnecting has not been attached yet, or not again.
-	phaseConnecting phase = "connecting"
-	// phaseAttached is receiving.
-	phaseAttached phase = "attached"
-	// phaseStopped has read all that a stopped container wrote, and waits for it to
+	// PhaseConnecting has not been attached yet, or not again.
+	PhaseConnecting Phase = "connecting"
+	// PhaseAttached is receiving.
+	PhaseAttached Phase = "attached"
+	// PhaseStopped has read all that a stopped container wrote, and waits for it to
 	// be started again.
-	phaseStopped phase = "stopped"
-	// phaseEnded is over: the container was removed or nobody follows it any more.
-	phaseEnded phase = "ended"
+	PhaseStopped Phase = "stopped"
+	// PhaseEnded is over: the container was removed or nobody follows it any more.
+	PhaseEnded Phase = "ended"
 )
 
 // status is where a stream stands and what went wrong last.
 type status struct {
-	phase phase
+	phase Phase
 	// at is when the phase began.
 	at time.Time
 	// err is the last failure; nil once attached.
@@ -52,7 +54,8 @@ type stream struct {
 	source Source
 	client *http.Client
 	id     string
-	tail   int
+	// tail is how many lines of history come first.
+	tail int
 	// sink takes each line once, on the goroutine that reads the websocket: it must
 	// not wait for anyone.
 	sink func(Record)
@@ -61,9 +64,11 @@ type stream struct {
 
 	bound *boundary
 	now   atomic.Pointer[status]
-	// seen says that a connection was ever open, fails counts attempts since.
-	seen  bool
-	fails int
+	// seen says that a connection was ever open, since when; fails counts attempts
+	// since the last one.
+	seen   bool
+	seenAt time.Time
+	fails  int
 	// arrived counts lines delivered over the current connection.
 	arrived int
 }
@@ -72,13 +77,14 @@ func newStream(src Source, client *http.Client, id string, tail int, sink func(R
 	if client == nil {
 		client = defaultClient
 	}
-	s := &stream{source: src, client: client, id: id, tail: max(1, tail), sink: sink, nudge: make(chan struct{}, 1), bound: newBoundary()}
-	s.now.Store(&status{phase: phaseConnecting, at: time.Now()})
+	s := &stream{source: src, client: client, id: id, tail: max(0, tail), sink: sink, nudge: make(chan struct{}, 1), bound: newBoundary()}
+	s.bound.isTail = s.tail < AllLines
+	s.now.Store(&status{phase: PhaseConnecting, at: time.Now()})
 	return s
 }
 
 // is sets the phase; one that goes on keeps its beginning.
-func (s *stream) is(p phase, err error) {
+func (s *stream) is(p Phase, err error) {
 	now := &status{phase: p, at: time.Now(), err: err, seen: s.seen}
 	if before := s.now.Load(); before.phase == p {
 		now.at = before.at
@@ -98,17 +104,35 @@ func (s *stream) wake() {
 // nothing of the reason (1000 is sent for a stop, a removal and a lost agent
 // alike), so the container's state is asked for after each.
 func (s *stream) run(ctx context.Context) {
-	defer s.is(phaseEnded, nil)
+	defer s.is(PhaseEnded, nil)
 	for ctx.Err() == nil {
 		err := s.session(ctx, true)
 		if ctx.Err() != nil {
 			return
 		}
-		s.is(phaseConnecting, err)
+		s.is(PhaseConnecting, err)
 		if s.after(ctx) {
 			return
 		}
 	}
+}
+
+// once reads what there is without following it. A close with 1000 may have been a
+// cut, so that what gave fewer lines than were asked for is read again from the
+// last one on.
+func (s *stream) once(ctx context.Context) {
+	var err error
+	for range maxReads {
+		err = s.session(ctx, false)
+		if err == nil && (s.arrived >= s.tail || s.arrived == 0 && s.bound.complete()) {
+			break
+		}
+		if err != nil && ctx.Err() == nil {
+			s.is(PhaseConnecting, err)
+			s.wait(ctx)
+		}
+	}
+	s.is(PhaseEnded, err)
 }
 
 // after decides what follows a closed connection; true means that it was the
@@ -135,7 +159,7 @@ func (s *stream) state(ctx context.Context) (string, error) {
 	defer cancel()
 	state, err := s.source.ContainerState(ctx, s.id)
 	if err != nil && ctx.Err() == nil {
-		s.is(phaseConnecting, fmt.Errorf("reading state of container %s: %w", s.id, err))
+		s.is(PhaseConnecting, fmt.Errorf("reading state of container %s: %w", s.id, err))
 	}
 	return state, err
 }
@@ -155,7 +179,7 @@ func (s *stream) stopped(ctx context.Context) bool {
 	drained := s.drain(ctx)
 	for ctx.Err() == nil {
 		if drained {
-			s.is(phaseStopped, nil)
+			s.is(PhaseStopped, nil)
 		}
 		s.wait(ctx)
 		state, err := s.state(ctx)
@@ -201,9 +225,11 @@ func (s *stream) session(ctx context.Context, follow bool) error {
 		return fmt.Errorf("following logs of container %s: %w", s.id, err)
 	}
 	defer c.close()
-	s.seen = true
+	if !s.seen {
+		s.seen, s.seenAt = true, time.Now()
+	}
 	if follow {
-		s.is(phaseAttached, nil)
+		s.is(PhaseAttached, nil)
 	}
 	begin := time.Now()
 	cut := s.read(c)
@@ -220,8 +246,13 @@ func (s *stream) session(ctx context.Context, follow bool) error {
 // open asks for a stream and dials it.
 func (s *stream) open(ctx context.Context, follow bool) (*conn, error) {
 	o := Options{Follow: follow, Lines: s.tail, Timestamps: true, Since: s.bound.resume()}
-	if o.Since != "" {
+	switch {
+	case s.bound.hasBegun():
 		o.Lines = AllLines
+	case s.tail == 0 && s.seen:
+		// Without a line of history there is no point to go on from but the time when
+		// the first connection opened.
+		o.Since, o.Lines = s.bound.beginAt(s.seenAt.Add(-overlap)), AllLines
 	}
 	actx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -100,7 +100,7 @@ func live(t *testing.T, seed uint64, cut func(r *rand.Rand, o Options, nth int) 
 		}
 		h.setState("1i1", "stopped")
 		for range 3600 {
-			if s.now.Load().phase == phaseStopped {
+			if s.now.Load().phase == PhaseStopped {
 				break
 			}
 			time.Sleep(time.Second)
@@ -245,7 +245,7 @@ func TestStreamAsksForAFreshTokenWhenRefused(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); s.run(ctx) }()
 		synctest.Wait()
-		if p := s.now.Load().phase; p != phaseAttached {
+		if p := s.now.Load().phase; p != PhaseAttached {
 			t.Errorf("phase = %s, want attached without a wait", p)
 		}
 		cancel()
@@ -296,14 +296,14 @@ func TestStreamFollowsARestartedContainer(t *testing.T) {
 		synctest.Wait()
 		h.setState("1i1", "stopped")
 		synctest.Wait()
-		if p := s.now.Load().phase; p != phaseStopped {
+		if p := s.now.Load().phase; p != PhaseStopped {
 			t.Errorf("phase = %s, want stopped", p)
 		}
 		h.setState("1i1", "running")
 		h.write("1i1", log[10:]...)
 		s.wake()
 		synctest.Wait()
-		if p := s.now.Load().phase; p != phaseAttached {
+		if p := s.now.Load().phase; p != PhaseAttached {
 			t.Errorf("phase = %s, want attached at once", p)
 		}
 		h.setState("1i1", "removed")

@@ -80,17 +80,32 @@ func (o Output) String() string {
 // MarshalText makes JSON show the name.
 func (o Output) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// UnmarshalText reads the name; one that is not known is unknown.
+func (o *Output) UnmarshalText(text []byte) error {
+	*o = OutputUnknown
+	for _, known := range []Output{OutputStdout, OutputStderr} {
+		if string(text) == known.String() {
+			*o = known
+		}
+	}
+	return nil
+}
+
 // Container is one to follow.
 type Container struct {
 	// ID is Rancher's id, such as 1i23.
 	ID string
 	// Name is for display.
 	Name string
+	// Service is the service it belongs to, as stack/service.
+	Service string
 	// Version is the side of the rollout.
 	Version Version
 	// Tail is how many lines of history to begin with, or AllLines. At least one
 	// is asked for: it is the point from which a cut stream is resumed.
 	Tail int
+	// Since leaves out the history before it; zero leaves out none.
+	Since time.Time
 	// State is Rancher's state of it, empty when unknown: a change makes a stream
 	// that waits try again at once.
 	State string
@@ -101,10 +116,12 @@ type Line struct {
 	// Container is the id, Name the name.
 	Container string `json:"container"`
 	Name      string `json:"name,omitempty"`
+	// Service is stack/service.
+	Service string `json:"service,omitempty"`
 	// Version is the side of the rollout.
 	Version Version `json:"version,omitempty"`
 	// Output is stdout, stderr or unknown.
-	Output Output `json:"output"`
+	Output Output `json:"stream"`
 	// Time is the host's clock when Docker read the line; zero when unknown.
 	Time time.Time `json:"time,omitzero"`
 	// Text is the line without its end, valid UTF-8, bounded by MaxText. It may

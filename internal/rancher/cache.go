@@ -104,9 +104,8 @@ func (n *news) add(other news) {
 func (c *cache) follow(keys []Key) (added bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	followed := make(map[Key]bool, len(keys))
-	for _, k := range keys {
-		followed[k] = true
+	followed := setOf(keys)
+	for k := range followed {
 		added = added || !c.followed[k]
 	}
 	c.followed = followed

@@ -60,8 +60,9 @@ const maxGrants = 20000
 // answers of Rancher that show both the id and the names.
 type grants struct {
 	mu sync.RWMutex
-	// allowed are the services that may be acted on.
-	allowed map[Key]bool
+	// allowed are the services that may be acted on, readable those of which only
+	// the logs may be asked for.
+	allowed, readable map[Key]bool
 	// services is the name behind a service id.
 	services map[string]Key
 	// containers is the service id behind a container id.
@@ -70,13 +71,27 @@ type grants struct {
 
 // allow replaces the set of services that may be acted on.
 func (g *grants) allow(keys []Key) {
-	allowed := make(map[Key]bool, len(keys))
-	for _, k := range keys {
-		allowed[k] = true
-	}
+	allowed := setOf(keys)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.allowed = allowed
+}
+
+// allowLogs replaces the set of services of which the logs may be asked for.
+func (g *grants) allowLogs(keys []Key) {
+	readable := setOf(keys)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.readable = readable
+}
+
+// setOf is a set of keys.
+func setOf(keys []Key) map[Key]bool {
+	set := make(map[Key]bool, len(keys))
+	for _, k := range keys {
+		set[k] = true
+	}
+	return set
 }
 
 // learnService remembers that a service id has this name.
@@ -125,9 +140,13 @@ func (g *grants) mayAct(serviceID string) string {
 func (g *grants) mayRead(containerID string) string {
 	g.mu.RLock()
 	serviceID, ok := g.containers[containerID]
+	isReadable := g.readable[g.services[serviceID]]
 	g.mu.RUnlock()
-	if !ok {
+	switch {
+	case !ok:
 		return "the container behind " + containerID + " was not read"
+	case isReadable:
+		return ""
 	}
 	return g.mayAct(serviceID)
 }

@@ -120,6 +120,10 @@ func New(o Options) (*Client, error) {
 // Allow replaces the set of services that the client may act on.
 func (c *Client) Allow(keys ...Key) { c.grants.allow(keys) }
 
+// AllowLogs replaces the set of services of which the client may ask for the logs
+// and nothing else, beside those it may act on.
+func (c *Client) AllowLogs(keys ...Key) { c.grants.allowLogs(keys) }
+
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 

@@ -130,6 +130,38 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// A client that may only read logs asks for nothing else, not even for the same
+// service.
+func TestGuardOfLogsOnly(t *testing.T) {
+	g := &guard{base: parsed(t, "http://rancher.example:8080/v2-beta"), grants: &grants{}}
+	g.grants.allowLogs([]Key{web})
+	g.grants.learnService("1s5", web)
+	g.grants.learnService("1s6", Key{"shop", "other"})
+	g.grants.learnContainer("1i5", "1s5")
+	g.grants.learnContainer("1i6", "1s6")
+	g.grants.learnContainer("1i7", "1s7")
+	const p = "http://rancher.example:8080/v2-beta/projects/1a8"
+	for url, passes := range map[string]bool{
+		p + "/containers/1i5/?action=logs":          true,
+		p + "/containers/1i6/?action=logs":          false,
+		p + "/containers/1i7/?action=logs":          false,
+		p + "/containers/1i5/?action=stop":          false,
+		p + "/services/1s5/?action=upgrade":         false,
+		p + "/services/1s5/?action=finishupgrade":   false,
+		p + "/services/1s5/?action=rollback":        false,
+		p + "/services/1s5/?action=cancelupgrade":   false,
+		p + "/services/1s6/?action=continueupgrade": false,
+	} {
+		r, err := http.NewRequest(http.MethodPost, url, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, reason := g.check(r); (reason == "") != passes {
+			t.Errorf("POST %s: refused because %q, want it to pass: %t", url, reason, passes)
+		}
+	}
+}
+
 func TestActionOnForeignServiceIsRefused(t *testing.T) {
 	f := newFake(t)
 	f.addService("1s5", "web")

@@ -62,6 +62,12 @@ type Informer struct {
 	synced     chan struct{}
 	syncedOnce sync.Once
 
+	// watching are the channels that Watch gave out.
+	watching struct {
+		sync.Mutex
+		by map[Key]map[chan struct{}]bool
+	}
+
 	// The rest belongs to Run's goroutine.
 
 	// doubts are services to read again.
@@ -247,6 +253,42 @@ func (i *Informer) take(n news) {
 		if !told[k] {
 			told[k] = true
 			i.options.OnChange(k.Stack, k.Service)
+			i.wake(k)
+		}
+	}
+}
+
+// Watch returns a channel that holds a token once a followed service looks
+// different than when the last one was taken; stop ends it.
+func (i *Informer) Watch(stack, service string) (changed <-chan struct{}, stop func()) {
+	k, c := Key{stack, service}, make(chan struct{}, 1)
+	i.watching.Lock()
+	defer i.watching.Unlock()
+	if i.watching.by == nil {
+		i.watching.by = map[Key]map[chan struct{}]bool{}
+	}
+	if i.watching.by[k] == nil {
+		i.watching.by[k] = map[chan struct{}]bool{}
+	}
+	i.watching.by[k][c] = true
+	return c, func() {
+		i.watching.Lock()
+		defer i.watching.Unlock()
+		delete(i.watching.by[k], c)
+		if len(i.watching.by[k]) == 0 {
+			delete(i.watching.by, k)
+		}
+	}
+}
+
+// wake leaves a token for whoever watches a service.
+func (i *Informer) wake(k Key) {
+	i.watching.Lock()
+	defer i.watching.Unlock()
+	for c := range i.watching.by[k] {
+		select {
+		case c <- struct{}{}:
+		default:
 		}
 	}
 }

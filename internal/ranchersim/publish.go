@@ -44,7 +44,7 @@ func (s *Server) send(sub *subscriber, change resource) {
 		{"resourceId", body.get("id")},
 		{"resourceType", body.get("type")},
 		{"data", object{{"resource", body}}},
-		{"time", s.now().UnixMilli()},
+		{"time", time.Now().UnixMilli()},
 	}
 	sub.push(appendJSON(nil, frame))
 }
@@ -171,6 +171,6 @@ func (s *Server) pingFrame() []byte {
 		{"resourceId", nil},
 		{"resourceType", nil},
 		{"data", object{{"options", object{}}, {"resources", []any{}}}},
-		{"time", s.now().UnixMilli()},
+		{"time", time.Now().UnixMilli()},
 	})
 }

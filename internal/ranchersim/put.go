@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"time"
 )
 
 // put merges the given fields into a resource.
@@ -161,7 +162,7 @@ func (s *Server) remove(q *request, rec *record) (object, *apiError) {
 		s.removeServices(rec.stack)
 		s.removeStack(rec.stack)
 	case rec.secret != nil:
-		rec.secret.state, rec.secret.removed = stateRemoved, s.now()
+		rec.secret.state, rec.secret.removed = stateRemoved, time.Now()
 		s.bus.touch(kindSecret, rec.secret.id)
 	default:
 		return nil, plainError(http.StatusMethodNotAllowed)
@@ -185,7 +186,7 @@ func (s *Server) removeStack(st *stack) {
 		s.sleep(ctx, settleTime)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		st.state, st.removed = stateRemoved, s.now()
+		st.state, st.removed = stateRemoved, time.Now()
 		s.bus.touch(kindStack, st.id)
 	})
 }

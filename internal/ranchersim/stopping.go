@@ -2,6 +2,7 @@ package ranchersim
 
 import (
 	"context"
+	"time"
 )
 
 // halt begins to stop a container and returns at once. The caller holds mu.
@@ -150,7 +151,7 @@ func (s *Server) forget(i *instance) {
 	if i.state == stateRemoved {
 		return
 	}
-	i.removed = s.now()
+	i.removed = time.Now()
 	s.setState(i, stateRemoved, "")
 	s.dockerEvent(i, "destroy")
 	svc := i.service

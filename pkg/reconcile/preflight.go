@@ -204,10 +204,7 @@ func checkGates(l *look) *Decision {
 	if d := checkLoadBalancer(l); d != nil {
 		return d
 	}
-	if d := checkProbes(l); d != nil {
-		return d
-	}
-	return checkMetrics(l)
+	return checkProbes(l)
 }
 
 func checkLoadBalancer(l *look) *Decision {
