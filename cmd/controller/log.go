@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/zapr"
@@ -39,3 +41,34 @@ func newLogger(o *options, w io.Writer) logr.Logger {
 	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), levels[o.logLevel])
 	return zapr.NewLogger(zap.New(core))
 }
+
+// plainLog tells a person what goes on: the message and, after a colon, its
+// values. What is only for debugging is left out, and all of it until isWanted.
+type plainLog struct {
+	w        io.Writer
+	isWanted *atomic.Bool
+}
+
+// Init implements logr.LogSink.
+func (p plainLog) Init(logr.RuntimeInfo) {}
+
+// Enabled implements logr.LogSink.
+func (p plainLog) Enabled(level int) bool { return level == 0 && p.isWanted.Load() }
+
+// Info implements logr.LogSink.
+func (p plainLog) Info(_ int, msg string, keysAndValues ...any) {
+	text := msg
+	for i := 1; i < len(keysAndValues); i += 2 {
+		text += fmt.Sprintf(": %v", keysAndValues[i])
+	}
+	fmt.Fprintln(p.w, "drover:", oneLine(text))
+}
+
+// Error implements logr.LogSink.
+func (p plainLog) Error(err error, msg string, _ ...any) { p.Info(0, msg, "err", err) }
+
+// WithValues implements logr.LogSink.
+func (p plainLog) WithValues(...any) logr.LogSink { return p }
+
+// WithName implements logr.LogSink.
+func (p plainLog) WithName(string) logr.LogSink { return p }

@@ -4,18 +4,21 @@ import (
 	"context"
 	"flag"
 	"os"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
 )
 
 var update = flag.Bool("update", false, "write docs/cli.md anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"drover": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
-	})
+	testscript.Main(m, map[string]func(){"drover": main})
 }
 
 // TestScripts runs the commands as a person would: what they print, and their
@@ -25,9 +28,13 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("USER", "jo")
+			// With the race detector each command would sleep a second at its end.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "sandbox": startSandbox, "upgrade": upgradeSandbox, "await": awaitFile,
+		},
 	})
 }
 
@@ -44,5 +51,62 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("%s ends with %s, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// startSandbox starts a world for the script, and sets the variables that say
+// where its Rancher is: sandbox [BEHAVIOUR].
+func startSandbox(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: sandbox [BEHAVIOUR]")
+	}
+	w, err := sandbox.Start(context.Background(), fastWorld(strings.Join(args, "")))
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(w.Close()) })
+	worlds.Store(ts, w)
+	for _, variable := range rancherEnv(w.Info()) {
+		name, value, _ := strings.Cut(variable, "=")
+		ts.Setenv(name, value)
+	}
+}
+
+// fastWorld is a sandbox whose containers behave so.
+func fastWorld(behaviour string) sandbox.Options {
+	return sandbox.Options{Behaviour: behaviour, Speed: 20, CheckInterval: 50 * time.Millisecond}
+}
+
+// worlds are those of running scripts.
+var worlds sync.Map
+
+// upgradeSandbox has Rancher roll an image out: upgrade BEHAVIOUR.
+func upgradeSandbox(ts *testscript.TestScript, neg bool, args []string) {
+	w, ok := worlds.Load(ts)
+	if neg || !ok || len(args) != 1 {
+		ts.Fatalf("usage, after sandbox: upgrade BEHAVIOUR")
+	}
+	ts.Check(upgrade(context.Background(), w.(*sandbox.World), args[0]))
+}
+
+// awaitFile waits until a file that is being written has a line that matches:
+// await FILE PATTERN.
+func awaitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE PATTERN")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && pattern.Match(text) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("%s never matched %q:\n%s", args[0], args[1], text)
+		}
 	}
 }
