@@ -8,12 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/ranchersim"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
 )
 
 // sandboxCommand keeps a whole small world up, without Drover in it.
 func sandboxCommand() *cobra.Command {
 	o := sandbox.Options{}
+	var faults []string
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Run a registry, a Rancher 1.6, a service and a load balancer for other clients",
@@ -24,27 +26,42 @@ a load balancer with HAProxy's statistics. Nothing is deployed by itself.
 The first line on standard output is one JSON object that says where everything
 is. SIGTERM or Ctrl-C ends it.
 
+--fault has something go wrong with Rancher from when the world is up, such as
+503=chance=20%,for=1m or stall=service=gf-chat/parrot-rest; the same seed gives the
+same faults. At the address "admin" they are asked for and ended while it runs.
+docs/sandbox.md has all of them.
+
 How containers behave is read from the label io.drover.sandbox of the image they
 run, comma-separated: serve (default), errors=20%, latency=300ms, start-delay=5s,
 never-healthy, unhealthy-after=10s, crash, crash-after=10s, refuse, log=TEXT,
 log-rate=100. Any tool that pushes an image with that label changes what happens.`,
 		Example: `  drover sandbox --registry 127.0.0.1:5000 --rancher 127.0.0.1:8080 --lb 127.0.0.1:8088
-  drover sandbox --seed 7 --scale 5`,
+  drover sandbox --seed 7 --scale 5
+  drover sandbox --seed 7 --fault late=delay=2s,chance=30% --fault early-upgraded`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runSandbox(cmd, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSandbox(cmd, o, faults) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.RegistryAddr, "registry", "127.0.0.1:0", "loopback address of the registry; port 0 picks a free one")
 	f.StringVar(&o.RancherAddr, "rancher", "127.0.0.1:0", "loopback address of Rancher")
 	f.StringVar(&o.BalancerAddr, "lb", "127.0.0.1:0", "loopback address of the load balancer and its statistics")
-	f.Int64Var(&o.Seed, "seed", 0, "makes ids and timing repeatable")
+	f.StringVar(&o.AdminAddr, "admin", "127.0.0.1:0", "loopback address where faults are asked for")
+	f.StringArrayVar(&faults, "fault", nil, "NAME or NAME=ARG=VALUE,…: what goes wrong with Rancher; repeatable")
+	f.Int64Var(&o.Seed, "seed", 0, "makes ids, timing and faults repeatable")
 	f.IntVar(&o.Scale, "scale", 3, "number of containers")
 	f.Float64Var(&o.Speed, "speed", 1, "how much faster than a real Rancher's its waits pass")
 	f.BoolVar(&o.HAProxy, "haproxy", false, "run the installed haproxy instead of the small load balancer")
 	return cmd
 }
 
-func runSandbox(cmd *cobra.Command, o sandbox.Options) error {
+func runSandbox(cmd *cobra.Command, o sandbox.Options, faults []string) error {
+	for _, text := range faults {
+		f, err := ranchersim.ParseFault(text)
+		if err != nil {
+			return &exitError{code: exitUsage, cause: fmt.Errorf("--fault: %w", err)}
+		}
+		o.Faults = append(o.Faults, f)
+	}
 	world, err := sandbox.Start(cmd.Context(), o)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type Clients struct {
 	Images    *registry.Watcher
 	Balancers *probe.Reader
 	Prober    *probe.Prober
+	Metrics   *probe.Prometheus
 	Logs      *logs.Watcher
 
 	// onImage and onService are what the informers wake; set by Wake.
@@ -50,6 +51,7 @@ func Connect(config *desired.Config, log logr.Logger) (*Clients, error) {
 	c.Images = registry.New(registry.Options{OnChange: func(ref string) { c.onImage(ref) }})
 	c.Balancers = probe.NewReader(probe.ReaderOptions{})
 	c.Prober = probe.NewProber(probe.ProberOptions{})
+	c.Metrics = probe.NewPrometheus(nil)
 	c.Logs = logs.NewWatcher(LogSource{Client: client}, logs.WatchOptions{})
 	return c, c.Configure(config)
 }
@@ -95,7 +97,23 @@ func (c *Clients) Configure(config *desired.Config) error {
 	if err := c.Balancers.Update(balancerSpecs(config)); err != nil {
 		return fmt.Errorf("configuring load balancers: %w", err)
 	}
+	c.Metrics.Update(prometheusSpecs(config))
 	return nil
+}
+
+func prometheusSpecs(config *desired.Config) []probe.PrometheusSpec {
+	specs := make([]probe.PrometheusSpec, 0, len(config.Prometheus))
+	for _, p := range config.Prometheus {
+		spec := probe.PrometheusSpec{Name: p.Name, URL: p.URL, Timeout: p.Timeout.Duration}
+		switch {
+		case p.Auth != nil:
+			spec.Username, spec.Secret = p.Auth.Username, p.Auth.Password.Value
+		case !p.Token.IsZero():
+			spec.Secret = p.Token.Value
+		}
+		specs = append(specs, spec)
+	}
+	return specs
 }
 
 func balancerSpecs(config *desired.Config) []probe.LoadBalancerSpec {
@@ -112,7 +130,7 @@ func balancerSpecs(config *desired.Config) []probe.LoadBalancerSpec {
 
 // Observer joins the clients.
 func (c *Clients) Observer() *observe.Observer {
-	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs}
+	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs, Metrics: c.Metrics}
 }
 
 // Runners are the clients' own loops.
@@ -155,6 +173,7 @@ func (c *Clients) Forget(keys ...string) {
 		c.Balancers.Forget(key)
 		c.Prober.Forget(key)
 		c.Prober.Forget(observe.TCPKey(key))
+		c.Metrics.Forget(key)
 		c.Logs.Forget(key)
 	}
 }

@@ -23,18 +23,32 @@ const (
 
 // watch is what one key asked for.
 type watch struct {
-	// source are the patterns as written, patterns the same compiled.
+	// rollout and source, the patterns as written, are what was asked for; patterns
+	// are the same compiled.
+	rollout  string
 	source   []string
 	patterns []*regexp.Regexp
+	// novelty compares the versions' errors; nil does not.
+	novelty *novelty
+	// hasOld says that a container of the old version has been followed.
+	hasOld bool
+	// asked is when it was last asked for.
+	asked time.Time
 	// counters are by container id; that of a removed container stays.
 	counters map[string]*counter
 }
 
 // counter counts one container's lines.
 type counter struct {
+	id       string
 	patterns []*regexp.Regexp
-	stream   *stream
-	cancel   context.CancelFunc
+	novelty  *novelty
+	// isOld says that the container is of the old version: its lines are learned
+	// from, and not counted.
+	isOld   bool
+	scanner scanner
+	stream  *stream
+	cancel  context.CancelFunc
 	// state and starts are what was last heard of the container.
 	state  string
 	starts int
@@ -53,6 +67,15 @@ type hit struct {
 // take counts a line. It runs on the websocket's reader: RE2 needs time linear
 // in the line, and the line is bounded.
 func (c *counter) take(r Record) {
+	if c.isOld {
+		c.novelty.learn(c.scanner.template(r.Text))
+		return
+	}
+	if c.novelty != nil {
+		if t := c.scanner.template(r.Text); t != nil {
+			c.novelty.see(t, r.Text, c.id)
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lines++
@@ -85,16 +108,36 @@ func example(text []byte) string {
 func (t *watch) read(containers []observe.Container) observe.Logs {
 	var out observe.Logs
 	for id, c := range t.counters {
-		out.Lines += c.addTo(&out, id)
+		if !c.isOld {
+			out.Lines += c.addTo(&out, id)
+		}
 	}
 	slices.SortFunc(out.Matches, func(a, b observe.LogMatch) int {
 		return cmp.Or(cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Container, b.Container))
 	})
+	out.Problem = t.firstProblem(containers)
+	return out
+}
+
+// firstProblem is that of the first listed container that cannot be read.
+func (t *watch) firstProblem(containers []observe.Container) *observe.Problem {
 	for i := range containers {
 		if p := t.problem(containers[i].ID); p != nil {
-			out.Problem = p
-			break
+			return p
 		}
+	}
+	return nil
+}
+
+// compare adds to a reading what only the new version writes; nothing as long as it
+// is not known what the old one does.
+func (t *watch) compare(out observe.Logs, old []observe.Container) observe.Logs {
+	out.OldProblem = t.firstProblem(old)
+	if !t.hasOld {
+		out.OldProblem = &observe.Problem{Cause: observe.CausePending, Message: "no container of the old version is left to learn from"}
+	}
+	if out.OldProblem == nil {
+		t.novelty.tell(&out)
 	}
 	return out
 }

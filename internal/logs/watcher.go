@@ -8,12 +8,19 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
-// DefaultStreams bounds how many containers a watcher follows at once.
-const DefaultStreams = 500
+const (
+	// DefaultStreams bounds how many containers a watcher follows at once.
+	DefaultStreams = 500
+	// idleAfter is how long a key may not be asked for before its streams end: a
+	// rollout is looked at every few seconds, and what is over must not take the
+	// streams of what begins.
+	idleAfter = 2 * time.Minute
+)
 
 // WatchOptions sets a watcher up. The zero value has the defaults.
 type WatchOptions struct {
@@ -82,20 +89,38 @@ func (w *Watcher) Close() {
 	w.wg.Wait()
 }
 
-// Logs says what the patterns matched in the containers' logs since the first
-// call with the key; other patterns begin anew. It never waits for Rancher.
-func (w *Watcher) Logs(_ context.Context, key string, patterns []string, containers []observe.Container) observe.Logs {
+// Logs says what the patterns matched in the new containers' logs since the first
+// call with the key and the rollout, and which errors the old ones do not write;
+// another rollout and other patterns begin anew. It never waits for Rancher.
+func (w *Watcher) Logs(_ context.Context, key string, spec observe.LogSpec, fresh, old []observe.Container) observe.Logs {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ctx == nil || w.closed {
 		return observe.Logs{Problem: &observe.Problem{Cause: observe.CausePending, Message: "log watcher does not run"}}
 	}
-	t, err := w.watch(key, patterns)
+	now := time.Now()
+	w.endIdle(now)
+	t, err := w.watch(key, spec)
 	if err != nil {
 		return observe.Logs{Problem: &observe.Problem{Cause: observe.CauseUnusable, Message: err.Error()}}
 	}
-	w.follow(t, containers)
-	return t.read(containers)
+	t.asked = now
+	w.follow(t, fresh, false)
+	if t.novelty == nil {
+		return t.read(fresh)
+	}
+	w.follow(t, old, true)
+	t.hasOld = t.hasOld || len(old) > 0
+	return t.compare(t.read(fresh), old)
+}
+
+// endIdle ends the streams of keys that nobody has asked for lately.
+func (w *Watcher) endIdle(now time.Time) {
+	for key, t := range w.watches {
+		if now.Sub(t.asked) > idleAfter {
+			w.forget(key)
+		}
+	}
 }
 
 // Forget ends the streams of a key and drops what was counted.
@@ -119,18 +144,23 @@ func (w *Watcher) Tail(ctx context.Context, containerID string, n int) ([]Line, 
 	return Tail(ctx, w.source, w.opts.Client, containerID, n)
 }
 
-// watch is the watch of the key, made anew when the patterns changed.
-func (w *Watcher) watch(key string, patterns []string) (*watch, error) {
-	if t := w.watches[key]; t != nil && slices.Equal(t.source, patterns) {
+// watch is the watch of the key, made anew when the rollout or the patterns
+// changed.
+func (w *Watcher) watch(key string, spec observe.LogSpec) (*watch, error) {
+	t := w.watches[key]
+	if t != nil && t.rollout == spec.Rollout && (t.novelty != nil) == spec.Novelty && slices.Equal(t.source, spec.Fail) {
 		return t, nil
 	}
-	t := &watch{source: slices.Clone(patterns), counters: map[string]*counter{}}
-	for _, p := range patterns {
+	t = &watch{rollout: spec.Rollout, source: slices.Clone(spec.Fail), counters: map[string]*counter{}}
+	for _, p := range spec.Fail {
 		re, err := regexp.Compile(p)
 		if err != nil {
 			return nil, fmt.Errorf("compiling log pattern: %w", err)
 		}
 		t.patterns = append(t.patterns, re)
+	}
+	if spec.Novelty {
+		t.novelty = newNovelty()
 	}
 	w.forget(key)
 	w.watches[key] = t
@@ -140,28 +170,37 @@ func (w *Watcher) watch(key string, patterns []string) (*watch, error) {
 // follow starts streams of containers that have none. A container that is no
 // longer listed is followed until it is removed or the key forgotten: one look
 // that saw none must not make the watch blind.
-func (w *Watcher) follow(t *watch, containers []observe.Container) {
+func (w *Watcher) follow(t *watch, containers []observe.Container, isOld bool) {
 	for i := range containers {
-		w.keep(t, &containers[i])
+		w.keep(t, &containers[i], isOld)
 	}
 }
 
-// keep follows one container: a changed state wakes a stream that waits.
-func (w *Watcher) keep(t *watch, oc *observe.Container) {
+// keep follows one container: a changed state wakes a stream that waits. A
+// container stays on the side where it was first seen.
+func (w *Watcher) keep(t *watch, oc *observe.Container, isOld bool) {
 	c := t.counters[oc.ID]
 	switch {
 	case c == nil && w.streams < w.opts.Streams:
-		w.start(t, oc)
+		w.start(t, oc, isOld)
 	case c != nil && (c.state != oc.State || c.starts != oc.StartCount):
 		c.state, c.starts = oc.State, oc.StartCount
 		c.stream.wake()
 	}
 }
 
-// start follows a container from its first line on.
-func (w *Watcher) start(t *watch, oc *observe.Container) {
-	c := &counter{patterns: t.patterns, hits: make([]hit, len(t.patterns)), state: oc.State, starts: oc.StartCount}
-	c.stream = newStream(w.source, w.opts.Client, oc.ID, AllLines, c.take)
+// start follows a container: a new one from its first line on, an old one from
+// its last ones.
+func (w *Watcher) start(t *watch, oc *observe.Container, isOld bool) {
+	c := &counter{
+		id: oc.ID, patterns: t.patterns, hits: make([]hit, len(t.patterns)), state: oc.State, starts: oc.StartCount,
+		novelty: t.novelty, isOld: isOld,
+	}
+	tail := AllLines
+	if isOld {
+		tail = learnLines
+	}
+	c.stream = newStream(w.source, w.opts.Client, oc.ID, tail, c.take)
 	ctx, cancel := context.WithCancel(w.ctx)
 	c.cancel = cancel
 	t.counters[oc.ID] = c

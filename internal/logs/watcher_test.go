@@ -43,12 +43,12 @@ func TestWatcherCountsMatches(t *testing.T) {
 		patterns := []string{"^panic: ", "Unhandled"}
 		h.write("1i1", say("listening"), say("panic: nil map"), say("panic: again"))
 		h.write("1i2", say("listening"), say("UnhandledPromiseRejection "+strings.Repeat("é", 400)), say("no panic: here"))
-		first := w.Logs(t.Context(), "chat", patterns, containers("1i1", "1i2"))
+		first := w.Logs(t.Context(), "chat", observe.LogSpec{Fail: patterns}, containers("1i1", "1i2"), nil)
 		if first.Problem == nil || first.Problem.Cause != observe.CausePending {
 			t.Errorf("problem before the first line = %v, want pending", first.Problem)
 		}
 		synctest.Wait()
-		got := w.Logs(t.Context(), "chat", patterns, containers("1i1", "1i2"))
+		got := w.Logs(t.Context(), "chat", observe.LogSpec{Fail: patterns}, containers("1i1", "1i2"), nil)
 		if got.Problem != nil || got.Lines != 6 || len(got.Matches) != 2 {
 			t.Fatalf("logs = %+v, want six lines and two matches", got)
 		}
@@ -61,10 +61,10 @@ func TestWatcherCountsMatches(t *testing.T) {
 		h.write("1i1", say("panic: late"))
 		synctest.Wait()
 		// A look that saw no container does not make the watch blind.
-		w.Logs(t.Context(), "chat", patterns, nil)
+		w.Logs(t.Context(), "chat", observe.LogSpec{Fail: patterns}, nil, nil)
 		h.write("1i1", say("more"))
 		synctest.Wait()
-		if got := w.Logs(t.Context(), "chat", patterns, containers("1i1", "1i2")); got.Lines != 8 || got.Matches[1].Count != 3 {
+		if got := w.Logs(t.Context(), "chat", observe.LogSpec{Fail: patterns}, containers("1i1", "1i2"), nil); got.Lines != 8 || got.Matches[1].Count != 3 {
 			t.Errorf("logs = %+v, want eight lines and three panics", got)
 		}
 	})
@@ -73,16 +73,16 @@ func TestWatcherCountsMatches(t *testing.T) {
 func TestWatcherKeepsWhatARemovedContainerWrote(t *testing.T) {
 	watching(t, WatchOptions{}, func(t *testing.T, h *fakeHost, w *Watcher) {
 		h.write("1i1", say("panic: x"))
-		w.Logs(t.Context(), "chat", []string{"panic"}, containers("1i1"))
+		w.Logs(t.Context(), "chat", observe.LogSpec{Fail: []string{"panic"}}, containers("1i1"), nil)
 		synctest.Wait()
 		h.setState("1i1", "removed")
 		synctest.Wait()
-		got := w.Logs(t.Context(), "chat", []string{"panic"}, containers("1i2"))
+		got := w.Logs(t.Context(), "chat", observe.LogSpec{Fail: []string{"panic"}}, containers("1i2"), nil)
 		if len(got.Matches) != 1 || got.Matches[0].Container != "1i1" {
 			t.Errorf("matches = %v, want that of 1i1", got.Matches)
 		}
 		w.Forget("chat")
-		if got := w.Logs(t.Context(), "chat", []string{"panic"}, nil); len(got.Matches) != 0 || got.Lines != 0 {
+		if got := w.Logs(t.Context(), "chat", observe.LogSpec{Fail: []string{"panic"}}, nil, nil); len(got.Matches) != 0 || got.Lines != 0 {
 			t.Errorf("after it was forgotten: %+v", got)
 		}
 		synctest.Wait()
@@ -95,11 +95,11 @@ func TestWatcherKeepsWhatARemovedContainerWrote(t *testing.T) {
 func TestWatcherSaysWhenItIsBlind(t *testing.T) {
 	watching(t, WatchOptions{Streams: 1}, func(t *testing.T, h *fakeHost, w *Watcher) {
 		read := func(ids ...string) *observe.Problem {
-			w.Logs(t.Context(), "chat", []string{"x"}, containers(ids...))
+			w.Logs(t.Context(), "chat", observe.LogSpec{Fail: []string{"x"}}, containers(ids...), nil)
 			synctest.Wait()
-			return w.Logs(t.Context(), "chat", []string{"x"}, containers(ids...)).Problem
+			return w.Logs(t.Context(), "chat", observe.LogSpec{Fail: []string{"x"}}, containers(ids...), nil).Problem
 		}
-		if p := w.Logs(t.Context(), "bad", []string{"("}, nil).Problem; p == nil || p.Cause != observe.CauseUnusable {
+		if p := w.Logs(t.Context(), "bad", observe.LogSpec{Fail: []string{"("}}, nil, nil).Problem; p == nil || p.Cause != observe.CauseUnusable {
 			t.Errorf("problem of a pattern that is none = %v", p)
 		}
 		if p := read("1i1"); p != nil {
@@ -136,7 +136,7 @@ func TestWatcherDoesNotRunTwice(t *testing.T) {
 			t.Error("a second run succeeded")
 		}
 		w.Close()
-		if p := w.Logs(t.Context(), "chat", nil, containers("1i1")).Problem; p == nil {
+		if p := w.Logs(t.Context(), "chat", observe.LogSpec{Fail: nil}, containers("1i1"), nil).Problem; p == nil {
 			t.Error("a closed watcher has no problem")
 		}
 	})

@@ -57,7 +57,7 @@ func (s *Server) restoreConfigs(sch *schema, svc *service) {
 		svc.upgrade, svc.pending = svc.pending, nil
 	}
 	strategy, _ := svc.upgrade["inServiceStrategy"].(map[string]any)
-	if sch.ID == "loadBalancerService" || strategy == nil {
+	if sch.ID == "loadBalancerService" || strategy == nil || s.faults.draw(about(svc), FaultWrongRollback) != nil {
 		return
 	}
 	if previous, ok := strategy["previousLaunchConfig"].(map[string]any); ok {

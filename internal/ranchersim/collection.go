@@ -151,7 +151,7 @@ func (q *request) page() (limit, offset int) {
 
 func (q *request) pagination(limit, offset, total int) object {
 	var next any
-	partial := offset+limit < total
+	partial := offset+limit < total && q.r.Context().Value(losesPages{}) == nil
 	if partial {
 		next = q.withQuery("marker", "m"+strconv.Itoa(offset+limit))
 	}

@@ -29,7 +29,7 @@ func (s *Server) newStack(p *project, in map[string]any) (*stack, *apiError) {
 		}
 	}
 	st := &stack{
-		id: s.next(prefixStack), project: p, name: name, state: stateActivating, uuid: s.uuid(), created: time.Now(),
+		id: s.next(prefixStack), project: p, name: name, state: stateActivating, uuid: s.uuid(), created: s.now(),
 		healthState: healthHealthy, fields: in,
 	}
 	s.stacks[st.id] = st
@@ -59,7 +59,7 @@ func (s *Server) postSecret(q *request) (object, *apiError) {
 	}
 	sec := &secret{
 		id: s.next(prefixSecret), project: q.view.caller.project, name: text(in["name"]), uuid: s.uuid(),
-		value: text(in["value"]), description: in["description"], created: time.Now(), state: stateCreating,
+		value: text(in["value"]), description: in["description"], created: s.now(), state: stateCreating,
 	}
 	s.secrets[sec.id] = sec
 	s.bus.touch(kindSecret, sec.id)
@@ -106,7 +106,7 @@ func (s *Server) audit(q *request, status int, err *apiError) {
 	}
 	e := &auditEntry{
 		id: s.next(prefixAudit), project: q.view.caller.project, eventType: "api." + sch.ID + "." + q.verb(),
-		resourceType: sch.ID, clientIP: ip, code: status, created: time.Now(),
+		resourceType: sch.ID, clientIP: ip, code: status, created: s.now(),
 	}
 	if len(q.rest) > 1 {
 		e.resourceID = q.rest[1]

@@ -1,219 +1,148 @@
 package ranchersim
 
 import (
-	"context"
-	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 )
 
-// The faults a server can be asked for, by name.
+// The faults a server can be asked for, by name. What each does and takes is in the catalogue below.
 const (
-	FaultLate          = "late"           // Answer after Delay.
-	FaultCutBefore     = "cut-before"     // Close the connection without doing anything.
-	FaultCutAfter      = "cut-after"      // Do it, then close the connection without an answer.
-	FaultStale         = "stale"          // Answer reads as they were first answered.
-	FaultStall         = "stall"          // No container of an upgrade counts as healthy.
-	FaultEarlyUpgraded = "early-upgraded" // An upgrade ends after its first batch.
-	FaultLostEvent     = "lost-event"     // Events do not arrive.
-	FaultRestart       = "restart"        // Sockets break and requests get 503, until it is cleared.
-	FaultHTML          = "html"           // A proxy's page with status 200.
-	Fault500           = "500"
-	Fault502           = "502"
-	Fault503           = "503"
-	Fault429           = "429"
+	FaultLate       = "late"
+	FaultCutBefore  = "cut-before"
+	FaultCutAfter   = "cut-after"
+	FaultStale      = "stale"
+	FaultHTML       = "html"
+	FaultTruncated  = "truncated"
+	FaultEndless    = "endless"
+	Fault401        = "401"
+	Fault403        = "403"
+	Fault404        = "404"
+	Fault409        = "409"
+	Fault422        = "422"
+	Fault429        = "429"
+	Fault500        = "500"
+	Fault502        = "502"
+	Fault503        = "503"
+	FaultShortPages = "short-pages"
+	FaultLostPages  = "lost-pages"
+
+	FaultStall         = "stall"
+	FaultStallFinish   = "stall-finish"
+	FaultStallRollback = "stall-rollback"
+	FaultEarlyUpgraded = "early-upgraded"
+	FaultWrongRollback = "wrong-rollback"
+	FaultUnknownState  = "unknown-state"
+	FaultHiddenAction  = "hidden-action"
+	FaultNoHealth      = "no-health"
+
+	FaultLostEvent = "lost-event"
+	FaultRestart   = "restart"
+	FaultHostLost  = "host-lost"
+	FaultSkew      = "skew"
 )
 
-// FaultNames are all of them.
-func FaultNames() []string {
-	return []string{
-		FaultLate, FaultCutBefore, FaultCutAfter, FaultStale, FaultStall, FaultEarlyUpgraded, FaultLostEvent,
-		FaultRestart, FaultHTML, Fault500, Fault502, Fault503, Fault429,
-	}
-}
-
-// Fault says what goes wrong, where and how often.
+// Fault says what goes wrong, where, how often and for how long. The zero value of every field but Name is a sensible
+// default.
 type Fault struct {
-	Name   string
-	Method string        // "" is every method.
-	Path   string        // Part of the path and query; "" is every address.
-	Delay  time.Duration // Of late.
-	Count  int           // How often it happens; 0 is always.
-	Chance float64       // Probability each time, by the server's seed; 0 is certain.
+	Name string
+
+	// Method, Path and Action choose requests: Path is a part of the path and query, Action the value of ?action=.
+	Method, Path, Action string
+	// Service chooses services, by id (1s7) or as stack/name.
+	Service string
+
+	// Skip spares that many occasions first; Count is how often it then happens, 0 is always.
+	Skip, Count int
+	// Chance is the probability each time, by the server's seed; 0 is certain.
+	Chance float64
+	// For is how long it lasts from when it was asked for, in real time; 0 is until it is cleared.
+	For time.Duration
+
+	// Delay is the lateness of late, Applied says that a request is done before it is answered wrongly.
+	Delay   time.Duration
+	Applied bool
+	// Code and Field are those of an error's body; Page answers with a proxy's page instead of Rancher's words.
+	Code, Field string
+	Page        bool
+	// Size is of short-pages, State of unknown-state, Host of host-lost, By of skew.
+	Size  int
+	State string
+	Host  string
+	By    time.Duration
+	// Now has a restart happen at once, not in the middle of a batch.
+	Now bool
 }
 
-// faultBook is the one place where faults are decided on.
-type faultBook struct {
-	mu     sync.Mutex
-	random *rand.Rand
-	active []*Fault
-	stale  map[string]*recorder
+// FaultKind is a line of the catalogue.
+type FaultKind struct {
+	Name string `json:"name"`
+	// What it does, as a sentence.
+	What string `json:"what"`
+	// Args are the names of the arguments it takes.
+	Args []string `json:"args"`
 }
 
-func (b *faultBook) init(seed uint64) {
-	b.random = rand.New(rand.NewPCG(seed, 0xfa017))
-	b.stale = map[string]*recorder{}
+// Groups of arguments.
+var (
+	howOften    = []string{"skip", "count", "chance", "for"}
+	ofRequests  = append([]string{"method", "path", "action"}, howOften...)
+	ofServices  = append([]string{"service"}, howOften...)
+	ofAnswers   = append([]string{"applied"}, ofRequests...)
+	ofErrors    = append([]string{"code", "field", "page"}, ofAnswers...)
+	whileActive = []string{"service", "for"}
+)
+
+func with(args []string, more ...string) []string { return append(slices.Clone(more), args...) }
+
+var faultKinds = []FaultKind{
+	{FaultLate, "Answers after delay (10s). With applied the request is done at once and its answer is late; else it is not done when the client gave up.", with(ofAnswers, "delay")},
+	{FaultCutBefore, "Closes the connection without doing anything.", ofRequests},
+	{FaultCutAfter, "Does what is asked, then closes the connection without an answer.", ofRequests},
+	{FaultStale, "Answers a read as it was first answered since the fault was asked for.", ofRequests},
+	{FaultHTML, "Answers a proxy's page with status 200.", ofAnswers},
+	{FaultTruncated, "Answers half of the JSON with status 200.", ofRequests},
+	{FaultEndless, "Answers with status 200 and a body that does not end.", ofRequests},
+	{Fault401, "Answers 401, as for a key that was revoked.", ofErrors},
+	{Fault403, "Answers 403, as for a key that may not.", ofErrors},
+	{Fault404, "Answers 404, as in a wrong environment.", ofErrors},
+	{Fault409, "Answers 409, as when the service's state changed in between.", ofErrors},
+	{Fault422, "Answers 422 with code (InvalidOption) and field (launchConfig).", ofErrors},
+	{Fault429, "Answers 429 with Retry-After: 1.", ofErrors},
+	{Fault500, "Answers 500.", ofErrors},
+	{Fault502, "Answers 502 with a proxy's page.", ofErrors},
+	{Fault503, "Answers 503.", ofErrors},
+	{FaultShortPages, "Never puts more than size (100) things on a page.", with(ofRequests, "size")},
+	{FaultLostPages, "Ends every list after its first page, as if there were no more.", ofRequests},
+	{FaultStall, "Keeps an upgrade waiting for the health of its new containers.", ofServices},
+	{FaultStallFinish, "Keeps finishing-upgrade from removing the old containers.", ofServices},
+	{FaultStallRollback, "Keeps a rollback from going on.", ofServices},
+	{FaultEarlyUpgraded, "Ends an upgrade after its first batch.", ofServices},
+	{FaultWrongRollback, "Has a rollback keep the new launch configuration.", ofServices},
+	{FaultUnknownState, "Shows services in state (pondering), which no client knows.", with(whileActive, "state")},
+	{FaultHiddenAction, "Does not offer action (upgrade) among a service's links.", with(whileActive, "action")},
+	{FaultNoHealth, "Shows no health of containers.", whileActive},
+	{FaultLostEvent, "Does not send a change to the subscribers.", howOften},
+	{FaultRestart, "Restarts Rancher in the middle of an upgrade's next batch, or at once with now: sockets break, requests get 503 for as long as for says (10s), work under way is cut and run again later. Once, unless count says otherwise.", with(ofServices, "now")},
+	{FaultHostLost, "Loses the agent of host (the first one): it shows reconnecting, and its containers answer no check.", []string{"host", "for"}},
+	{FaultSkew, "Sets Rancher's clock off by by, such as -3h.", []string{"by", "for"}},
 }
 
-// SetFault makes something go wrong from now on.
-func (s *Server) SetFault(f Fault) error {
-	if !slices.Contains(FaultNames(), f.Name) {
-		return fmt.Errorf("unknown fault %q, known are %s", f.Name, strings.Join(FaultNames(), ", "))
+// FaultKinds is the catalogue, in the order of the documentation.
+func FaultKinds() []FaultKind { return slices.Clone(faultKinds) }
+
+// FaultNames are the names of all faults.
+func FaultNames() []string {
+	names := make([]string, len(faultKinds))
+	for n, k := range faultKinds {
+		names[n] = k.Name
 	}
-	s.faults.mu.Lock()
-	s.faults.active = append(s.faults.active, &f)
-	s.faults.mu.Unlock()
-	if f.Name == FaultRestart {
-		s.bus.closeAll()
+	return names
+}
+
+func faultKind(name string) (FaultKind, bool) {
+	n := slices.IndexFunc(faultKinds, func(k FaultKind) bool { return k.Name == name })
+	if n < 0 {
+		return FaultKind{}, false
 	}
-	return nil
-}
-
-// ClearFaults ends all faults.
-func (s *Server) ClearFaults() {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = nil
-	clear(s.faults.stale)
-}
-
-// draw takes the first fault of the given names that strikes now.
-func (b *faultBook) draw(r *http.Request, names ...string) *Fault {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for n, f := range b.active {
-		if !slices.Contains(names, f.Name) || !f.matches(r) || f.Chance > 0 && b.random.Float64() >= f.Chance {
-			continue
-		}
-		if f.Count > 0 {
-			if f.Count--; f.Count == 0 {
-				b.active = slices.Delete(slices.Clone(b.active), n, n+1)
-			}
-		}
-		return f
-	}
-	return nil
-}
-
-func (f *Fault) matches(r *http.Request) bool {
-	if r == nil {
-		return true
-	}
-	return (f.Method == "" || f.Method == r.Method) && strings.Contains(r.URL.RequestURI(), f.Path)
-}
-
-// endsEarly tells whether an upgrade ends after this batch.
-func (b *faultBook) endsEarly() bool { return b.draw(nil, FaultEarlyUpgraded) != nil }
-
-func (b *faultBook) losesEvent() bool { return b.draw(nil, FaultLostEvent) != nil }
-
-// stall holds an upgrade up for as long as the fault lasts, unless the service is taken over meanwhile.
-func (b *faultBook) stall(ctx context.Context, owned func() bool, check time.Duration) error {
-	for b.draw(nil, FaultStall) != nil {
-		select {
-		case <-time.After(check):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if !owned() {
-			return errStateChanged
-		}
-	}
-	return nil
-}
-
-// middleware is the choke point that every request passes.
-func (b *faultBook) middleware(s *Server, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f := b.draw(r, FaultLate, FaultCutBefore, FaultCutAfter, FaultStale, FaultRestart, FaultHTML, Fault500, Fault502, Fault503, Fault429)
-		if f == nil {
-			next.ServeHTTP(w, r)
-			return
-		}
-		b.strike(s, f, w, r, next)
-	})
-}
-
-func (b *faultBook) strike(s *Server, f *Fault, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	switch f.Name {
-	case FaultLate:
-		t := time.NewTimer(f.Delay)
-		defer t.Stop()
-		select {
-		case <-t.C:
-			next.ServeHTTP(w, r)
-		case <-r.Context().Done():
-		case <-s.ctx.Done():
-		}
-	case FaultCutBefore:
-		panic(http.ErrAbortHandler)
-	case FaultCutAfter:
-		next.ServeHTTP(newRecorder(), r)
-		panic(http.ErrAbortHandler)
-	case FaultStale:
-		b.replay(w, r, next)
-	case FaultHTML:
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte("<html><body><h1>Sign in</h1></body></html>"))
-	case FaultRestart:
-		http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
-	case Fault500:
-		view{server: s}.fail(w, plainError(http.StatusInternalServerError))
-	case Fault502:
-		http.Error(w, "<html><body>502 Bad Gateway</body></html>", http.StatusBadGateway)
-	case Fault503:
-		view{server: s}.fail(w, plainError(http.StatusServiceUnavailable))
-	case Fault429:
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "Too Many Requests", http.StatusTooManyRequests)
-	}
-}
-
-// replay answers a read as the first time it was asked under this fault.
-func (b *faultBook) replay(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	if r.Method != http.MethodGet || r.Header.Get("Upgrade") != "" {
-		next.ServeHTTP(w, r)
-		return
-	}
-	key := r.URL.RequestURI()
-	b.mu.Lock()
-	old := b.stale[key]
-	b.mu.Unlock()
-	if old == nil {
-		old = newRecorder()
-		next.ServeHTTP(old, r)
-		b.mu.Lock()
-		b.stale[key] = old
-		b.mu.Unlock()
-	}
-	for name, values := range old.Header() {
-		w.Header()[name] = values
-	}
-	w.WriteHeader(old.status)
-	_, _ = w.Write(old.body) // A client that is gone is no error here.
-}
-
-// recorder keeps an answer instead of sending it.
-type recorder struct {
-	header http.Header
-	status int
-	body   []byte
-}
-
-func newRecorder() *recorder { return &recorder{header: http.Header{}, status: http.StatusOK} }
-
-// Header implements http.ResponseWriter.
-func (r *recorder) Header() http.Header { return r.header }
-
-// WriteHeader implements http.ResponseWriter.
-func (r *recorder) WriteHeader(status int) { r.status = status }
-
-// Write implements http.ResponseWriter.
-func (r *recorder) Write(b []byte) (int, error) {
-	r.body = append(r.body, b...)
-	return len(b), nil
+	return faultKinds[n], true
 }

@@ -120,6 +120,9 @@ func (s *Server) finishUpgrade(ctx context.Context, p *process) error {
 	if err := s.roll(ctx, p, true); err != nil {
 		return err
 	}
+	if err := s.faults.stall(ctx, FaultStallFinish, s, p); err != nil {
+		return err
+	}
 	s.removeMarked(ctx, p.service)
 	return s.reconcile(ctx, p, "service.finishupgrade")
 }
@@ -127,6 +130,9 @@ func (s *Server) finishUpgrade(ctx context.Context, p *process) error {
 // rollback runs the loop towards the previous configurations, without waiting for health, and deletes what is left.
 func (s *Server) rollback(ctx context.Context, p *process) error {
 	defer s.event(p, "service.rollback", "Rolling back service", false)()
+	if err := s.faults.stall(ctx, FaultStallRollback, s, p); err != nil {
+		return err
+	}
 	if err := s.roll(ctx, p, false); err != nil {
 		return err
 	}

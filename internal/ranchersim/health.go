@@ -30,13 +30,16 @@ func (s *Server) checkHealth(ctx context.Context, i *instance, generation int, p
 	interval := millis(hc["interval"], 2000)
 	up, down := 0, 0
 	for {
-		if s.askOnce(ctx, proc, check) {
+		if s.isReachable(i) && s.askOnce(ctx, proc, check) {
 			up, down = up+1, 0
 		} else {
 			up, down = 0, down+1
 		}
 		if ctx.Err() != nil {
 			return
+		}
+		if s.isDown() {
+			up, down = 0, 0 // Nobody takes a report.
 		}
 		if up == rise || down == fall {
 			s.update1(i, generation, func() { s.report(i, up == rise) })
@@ -45,6 +48,13 @@ func (s *Server) checkHealth(ctx context.Context, i *instance, generation int, p
 			return
 		}
 	}
+}
+
+// isReachable tells whether a container's host is on the network: a health checker of another host asks it.
+func (s *Server) isReachable(i *instance) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return i.host == nil || i.host.state != stateReconnecting
 }
 
 func (s *Server) askOnce(ctx context.Context, proc Process, check HealthCheck) bool {

@@ -18,7 +18,7 @@ func (s *Server) newInstance(svc *service, u *unit, config string) *instance {
 		id: s.next(prefixInstance), uuid: s.uuid(), service: svc, unit: u, config: config, launch: launch,
 		name: instanceName(svc, u, config), version: text(launch["version"]),
 		mapID: s.next(prefixExposeMap), mapUUID: s.uuid(), managed: true,
-		state: stateRequested, createIndex: svc.createIndex, created: time.Now(),
+		state: stateRequested, createIndex: svc.createIndex, created: s.now(),
 	}
 	s.instances[i.id] = i
 	svc.instances = append(svc.instances, i)
@@ -217,7 +217,7 @@ func (s *Server) attach(i *instance, proc Process) {
 	first := i.startCount == 0
 	i.startCount++
 	if first {
-		i.firstRunning = time.Now()
+		i.firstRunning = s.now()
 	}
 	s.beginHealth(i, first)
 	s.setState(i, stateStarting, "Post-network")

@@ -54,8 +54,13 @@ func (s *Server) schedule(svc *service, name string) *process {
 // work executes a process until it is done or superseded.
 func (s *Server) work(ctx context.Context, p *process) {
 	for ctx.Err() == nil {
-		done := s.execute(ctx, p)
-		if done || !s.waitForReplay(ctx, p) {
+		life := s.awaitLife(ctx)
+		done := s.execute(life, p)
+		wasCut := life.Err() != nil && ctx.Err() == nil && s.owns(p)
+		if done && !wasCut {
+			return
+		}
+		if life = s.awaitLife(ctx); !s.waitForReplay(life, p) && life.Err() == nil {
 			return
 		}
 	}
@@ -142,7 +147,7 @@ func (s *Server) finish(p *process) {
 	svc.state = serviceProcesses[p.name].doneState(p.via)
 	svc.transError, svc.transMessage = false, ""
 	if svc.state == stateRemoved {
-		svc.removed = time.Now()
+		svc.removed = s.now()
 	}
 	s.healthSoon(svc)
 	s.changedContainers()

@@ -44,7 +44,7 @@ func (s *Server) send(sub *subscriber, change resource) {
 		{"resourceId", body.get("id")},
 		{"resourceType", body.get("type")},
 		{"data", object{{"resource", body}}},
-		{"time", time.Now().UnixMilli()},
+		{"time", s.now().UnixMilli()},
 	}
 	sub.push(appendJSON(nil, frame))
 }
@@ -171,6 +171,6 @@ func (s *Server) pingFrame() []byte {
 		{"resourceId", nil},
 		{"resourceType", nil},
 		{"data", object{{"options", object{}}, {"resources", []any{}}}},
-		{"time", time.Now().UnixMilli()},
+		{"time", s.now().UnixMilli()},
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"reflect"
-	"time"
 )
 
 // put merges the given fields into a resource.
@@ -162,7 +161,7 @@ func (s *Server) remove(q *request, rec *record) (object, *apiError) {
 		s.removeServices(rec.stack)
 		s.removeStack(rec.stack)
 	case rec.secret != nil:
-		rec.secret.state, rec.secret.removed = stateRemoved, time.Now()
+		rec.secret.state, rec.secret.removed = stateRemoved, s.now()
 		s.bus.touch(kindSecret, rec.secret.id)
 	default:
 		return nil, plainError(http.StatusMethodNotAllowed)
@@ -186,7 +185,7 @@ func (s *Server) removeStack(st *stack) {
 		s.sleep(ctx, settleTime)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		st.state, st.removed = stateRemoved, time.Now()
+		st.state, st.removed = stateRemoved, s.now()
 		s.bus.touch(kindStack, st.id)
 	})
 }

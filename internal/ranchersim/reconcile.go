@@ -28,6 +28,9 @@ func (c census) String() string {
 // units are replaced, missing containers created from the *current* launch configuration, stopped ones started. With
 // no active host it does nothing at all, which is how an upgrade can end without a single new container.
 func (s *Server) reconcile(ctx context.Context, p *process, prefix string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	svc := p.service
 	s.mu.RLock()
 	c := s.takeCensus(svc)

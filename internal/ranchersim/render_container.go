@@ -85,6 +85,9 @@ func (v view) containerField(i *instance, name string) any {
 	case "externalId":
 		return orNull(i.externalID)
 	case "healthState":
+		if v.server.faults.shown(FaultNoHealth, i.service) != nil {
+			return nil
+		}
 		return orNull(i.healthState)
 	case "hostId":
 		if i.host == nil {
@@ -207,7 +210,7 @@ func (s *Server) dockerEvent(i *instance, status string) {
 	if i.externalID == "" || i.host == nil {
 		return
 	}
-	e := &containerEvent{id: s.next(prefixEvent), instance: i, status: status, created: time.Now(), inspect: s.inspect(i)}
+	e := &containerEvent{id: s.next(prefixEvent), instance: i, status: status, created: s.now(), inspect: s.inspect(i)}
 	s.events = append(s.events, e)
 	if len(s.events) > maxEvents {
 		s.events = append([]*containerEvent(nil), s.events[maxEvents/10:]...)

@@ -17,9 +17,16 @@ func (v view) service(svc *service) object {
 	if svc.system && v.caller.kind == ReadOnlyKey {
 		actions = nil
 	}
+	state := svc.state
+	if a := v.server.faults.shown(FaultUnknownState, svc); a != nil {
+		state = a.State
+	}
+	if a := v.server.faults.shown(FaultHiddenAction, svc); a != nil {
+		actions = slices.DeleteFunc(slices.Clone(actions), func(name string) bool { return name == a.Action })
+	}
 	o := v.head(formatID(prefixService, svc.id), svc.kind, "service", serviceLinks, actions)
 	o.set("name", svc.name)
-	o.set("state", svc.state)
+	o.set("state", state)
 	sch := schemas[svc.kind]
 	if sch == nil {
 		sch = schemas["service"]

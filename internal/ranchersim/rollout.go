@@ -62,6 +62,9 @@ func (r *rollout) wantConfigs(primary, secondaries any) {
 func (r *rollout) run(ctx context.Context) error {
 	for {
 		done, err := r.pass(ctx)
+		if err == nil {
+			err = context.Cause(ctx) // Cut off by a restart: what comes next is for the next execution.
+		}
 		if err != nil || done {
 			return err
 		}
@@ -99,7 +102,7 @@ func (r *rollout) pass(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	if r.s.faults.endsEarly() {
+	if r.s.faults.endsEarly(r.svc) {
 		return true, nil
 	}
 	if len(batch) < len(left) {
@@ -114,6 +117,9 @@ func (r *rollout) replace(ctx context.Context) error {
 		if err := r.stopMarked(ctx); err != nil {
 			return err
 		}
+		if err := r.s.faults.midBatch(ctx, r.s, r.svc); err != nil {
+			return err
+		}
 		return r.start(ctx)
 	}
 	if err := r.start(ctx); err != nil {
@@ -123,6 +129,9 @@ func (r *rollout) replace(ctx context.Context) error {
 		if err := r.waitHealthy(ctx); err != nil {
 			return err
 		}
+	}
+	if err := r.s.faults.midBatch(ctx, r.s, r.svc); err != nil {
+		return err
 	}
 	return r.stopMarked(ctx)
 }
@@ -218,6 +227,9 @@ func (r *rollout) markedUnit() *unit {
 
 // stopMarked stops what is marked and still runs; marked containers in error are removed at once.
 func (r *rollout) stopMarked(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	end := r.s.event(r.p, r.op("stopping"), "Stopping instances", true)
 	defer end()
 	var running, broken []*instance
@@ -240,7 +252,7 @@ func (r *rollout) stopMarked(ctx context.Context) error {
 func (r *rollout) waitHealthy(ctx context.Context) error {
 	end := r.s.event(r.p, r.op("wait"), "Waiting for all instances to be healthy", true)
 	defer end()
-	if err := r.s.faults.stall(ctx, func() bool { return r.s.owns(r.p) }, r.s.scaled(stateCheck)); err != nil {
+	if err := r.s.faults.stall(ctx, FaultStall, r.s, r.p); err != nil {
 		return err
 	}
 	began := time.Now()

@@ -4,14 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"time"
 )
 
 // AddProject adds a project (environment) and returns its id.
 func (s *Server) AddProject(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := &project{id: s.next(prefixProject), name: name, uuid: s.uuid(), created: time.Now()}
+	p := &project{id: s.next(prefixProject), name: name, uuid: s.uuid(), created: s.now()}
 	s.projects = append(s.projects, p)
 	return formatID(prefixProject, p.id)
 }
@@ -25,7 +24,7 @@ func (s *Server) AddHost(hostname, address string) string {
 	defer s.mu.Unlock()
 	h := &host{
 		id: s.next(prefixHost), project: s.projects[0], hostname: hostname, address: address, state: stateActive,
-		uuid: s.uuid(), created: time.Now(),
+		uuid: s.uuid(), created: s.now(),
 		labels: map[string]any{"io.rancher.host.docker_version": "20.10", "io.rancher.host.os": "linux"},
 	}
 	s.hosts[h.id] = h

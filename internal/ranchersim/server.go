@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,6 +56,8 @@ type Server struct {
 
 	bus    bus
 	faults faultBook
+	skew   atomic.Int64 // How far Rancher's clock is off, in nanoseconds.
+	life   atomic.Pointer[life]
 }
 
 // New makes a server with one project and no hosts.
@@ -74,6 +77,7 @@ func New(opts Options) *Server {
 	}
 	s.bus.init()
 	s.faults.init(seed)
+	s.life.Store(s.newLife(time.Time{}))
 	s.counters[prefixProject] = 4 // The numbers below belong to the accounts every Rancher begins with.
 	name := opts.Project
 	if name == "" {

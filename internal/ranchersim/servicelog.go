@@ -38,7 +38,7 @@ func (b *logBook) find(id int) *logEntry {
 
 // addLog writes an entry. The caller holds mu.
 func (s *Server) addLog(e *logEntry) *logEntry {
-	e.id, e.created = s.next(prefixLog), time.Now()
+	e.id, e.created = s.next(prefixLog), s.now()
 	s.logs.entries = append(s.logs.entries, e)
 	if len(s.logs.entries) > maxLogs {
 		s.logs.entries = append([]*logEntry(nil), s.logs.entries[maxLogs/10:]...)
@@ -58,7 +58,7 @@ func (s *Server) event(p *process, eventType, description string, sub bool) func
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		e.ended = time.Now()
+		e.ended = s.now()
 		s.bus.touch(kindServiceLog, e.id)
 	}
 }

@@ -31,6 +31,8 @@ const (
 	stateStopping = "stopping"
 	stateStopped  = "stopped"
 	stateError    = "error"
+
+	stateReconnecting = "reconnecting" // Of a host whose agent went away.
 )
 
 // transition is one process of the state machine in Cattle's spring-process-context.xml.

@@ -2,7 +2,6 @@ package ranchersim
 
 import (
 	"context"
-	"time"
 )
 
 // halt begins to stop a container and returns at once. The caller holds mu.
@@ -151,7 +150,7 @@ func (s *Server) forget(i *instance) {
 	if i.state == stateRemoved {
 		return
 	}
-	i.removed = time.Now()
+	i.removed = s.now()
 	s.setState(i, stateRemoved, "")
 	s.dockerEvent(i, "destroy")
 	svc := i.service

@@ -33,6 +33,10 @@ const reloadDelay = 100 * time.Millisecond
 type Options struct {
 	// RegistryAddr, RancherAddr and BalancerAddr are loopback host:port; empty and :0 pick a free port on 127.0.0.1.
 	RegistryAddr, RancherAddr, BalancerAddr string
+	// AdminAddr is where faults are asked for; like the others.
+	AdminAddr string
+	// Faults go wrong with Rancher from when the world is up.
+	Faults []ranchersim.Fault
 	// Seed makes ids, addresses and the pattern of failures repeatable.
 	Seed int64
 	// HAProxy runs the installed haproxy instead of the small load balancer.
@@ -56,6 +60,8 @@ type Info struct {
 	Stats         string `json:"stats"`
 	StatsUser     string `json:"statsUser"`
 	StatsPassword string `json:"statsPassword"`
+	// Admin is where faults are asked for.
+	Admin string `json:"admin"`
 	// Environment is the id of the Rancher environment that the key is for.
 	Environment string `json:"environment"`
 	AccessKey   string `json:"accessKey"`
@@ -114,7 +120,7 @@ func (w *World) start(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for _, step := range []func(context.Context) error{
-		w.startRegistry, w.startRancher, w.createService, w.startBalancer, w.awaitHealthy,
+		w.startRegistry, w.startRancher, w.createService, w.startBalancer, w.awaitHealthy, w.startFaults,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -125,7 +131,7 @@ func (w *World) start(ctx context.Context, o Options) error {
 
 // setDefaults completes the options and refuses addresses that other machines could reach.
 func (o *Options) setDefaults() error {
-	for _, addr := range []*string{&o.RegistryAddr, &o.RancherAddr, &o.BalancerAddr} {
+	for _, addr := range []*string{&o.RegistryAddr, &o.RancherAddr, &o.BalancerAddr, &o.AdminAddr} {
 		*addr = strings.Replace(*addr, "localhost:", "127.0.0.1:", 1)
 		if *addr == "" || *addr == ":0" {
 			*addr = "127.0.0.1:0"

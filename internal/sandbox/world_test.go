@@ -175,7 +175,7 @@ func bothWorlds(t *testing.T, test func(t *testing.T, o Options)) {
 }
 
 func TestWorldTellsWhereEverythingIs(t *testing.T) {
-	s := startWorld(t, Options{Seed: 1})
+	s := startWorld(t, Options{Seed: 1, Faults: []ranchersim.Fault{{Name: ranchersim.Fault404, Path: "/nothing"}}})
 	text, err := json.Marshal(s.Info())
 	if err != nil {
 		t.Fatal(err)
@@ -186,14 +186,23 @@ func TestWorldTellsWhereEverythingIs(t *testing.T) {
 	}
 	for _, key := range []string{
 		"registry", "rancher", "loadBalancer", "stats", "statsUser", "statsPassword", "environment", "accessKey",
-		"secretKey", "stack", "service", "image",
+		"secretKey", "stack", "service", "image", "admin",
 	} {
 		if info[key] == "" {
 			t.Errorf("%s is empty in %s", key, text)
 		}
 	}
-	if len(info) != 12 {
-		t.Errorf("%s has %d keys, want 12", text, len(info))
+	if len(info) != 13 {
+		t.Errorf("%s has %d keys, want 13", text, len(info))
+	}
+	resp, err := http.Get(info["admin"] + "/faults")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var asked struct{ Faults []ranchersim.FaultStatus }
+	if err := json.NewDecoder(resp.Body).Decode(&asked); err != nil || len(asked.Faults) != 1 || asked.Faults[0].Name != ranchersim.Fault404 {
+		t.Errorf("faults at the admin endpoint = %+v (%v), want the one of the start", asked.Faults, err)
 	}
 	if want := info["registry"] + "/clickeggs/parrot-rest:latest"; info["image"] != want {
 		t.Errorf("image = %q, want %q", info["image"], want)
@@ -222,7 +231,7 @@ func TestWorldRepeats(t *testing.T) {
 		}
 		info := w.Info()
 		info.Image = d
-		info.Registry, info.Rancher, info.LoadBalancer, info.Stats = "", "", "", ""
+		info.Registry, info.Rancher, info.LoadBalancer, info.Stats, info.Admin = "", "", "", "", ""
 		infos = append(infos, info)
 		if err := w.Close(); err != nil {
 			t.Error(err)
@@ -373,7 +382,7 @@ func (s *story) logOf(id string) string {
 
 func TestStartRefusesOtherMachines(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", "192.0.2.1:80", "example.com:80", "nonsense"} {
-		for _, o := range []Options{{RegistryAddr: addr}, {RancherAddr: addr}, {BalancerAddr: addr}} {
+		for _, o := range []Options{{RegistryAddr: addr}, {RancherAddr: addr}, {BalancerAddr: addr}, {AdminAddr: addr}} {
 			if w, err := Start(t.Context(), o); err == nil {
 				t.Errorf("Start(%+v) = nil error", o)
 				_ = w.Close()

@@ -41,7 +41,9 @@ func builtin() Defaults {
 				WarmUp: pointer(Seconds(30)), MaxSlowdown: pointer(1.3),
 			},
 			TCP:  &TCPGate{Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3},
-			Logs: &LogsGate{},
+			Logs: &LogsGate{Novelty: NoveltyReport},
+			// What each query that a target has gets.
+			Prometheus: []PrometheusGate{{Every: Seconds(15), StaleAfter: minutes(1), FailureThreshold: 3}},
 		},
 	}
 }
@@ -58,6 +60,9 @@ func setDefaults(c *Config) {
 	for i := range c.Registries {
 		merge(&c.Registries[i], builtinRegistry(""))
 	}
+	for i := range c.Prometheus {
+		merge(&c.Prometheus[i], PrometheusServer{Timeout: Seconds(2)})
+	}
 	own := builtin()
 	for i := range c.Targets {
 		t := &c.Targets[i]
@@ -73,6 +78,9 @@ func setDefaults(c *Config) {
 		setDerived(t)
 		merge(&t.Rollout, own.Rollout)
 		merge(&t.Gates, present(own.Gates, t.Gates))
+		for i := range t.Gates.Prometheus {
+			merge(&t.Gates.Prometheus[i], own.Gates.Prometheus[0])
+		}
 		setEvidence(t.Gates.LoadBalancer)
 	}
 }
@@ -124,6 +132,7 @@ func present(own, have Gates) Gates {
 	if have.Logs == nil {
 		own.Logs = nil
 	}
+	own.Prometheus = nil // A list is no default of another; its items have defaults.
 	return own
 }
 
@@ -194,13 +203,14 @@ var derivedDefaults = map[string]string{
 	"targets[].gates.loadBalancer.minRequests": "by maxErrorRate: 59 for 5%, 299 for 1%",
 	"targets[].gates.http.timeout":             "1s, or every if that is shorter",
 	"targets[].gates.http.statuses":            "200 to 399",
+	"targets[].gates.prometheus[].oldQuery":    "query, with maxRatio",
 	"targets[].gates.tcp.timeout":              "1s, or every if that is shorter",
 }
 
 // DefaultValues are the defaults by path, in words where they follow from other
 // values: the table of the reference page.
 func DefaultValues() map[string]string {
-	c := Config{Registries: []Registry{{}}, Targets: []Target{{Gates: builtin().Gates}}}
+	c := Config{Registries: []Registry{{}}, Prometheus: []PrometheusServer{{}}, Targets: []Target{{Gates: builtin().Gates}}}
 	setDefaults(&c)
 	table := map[string]string{}
 	listValues(table, "", reflect.ValueOf(c))

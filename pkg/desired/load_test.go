@@ -69,7 +69,7 @@ func TestShippedFile(t *testing.T) {
 			Health:       &HealthGate{MinHealthyTime: Seconds(30), Deadline: minutes(5), MaxRestarts: pointer(0)},
 			LoadBalancer: &LoadBalancerGate{Name: "chat", MaxErrorRate: pointer(Percent(0.01)), MinRequests: 299, ProbesCount: pointer(true)},
 			HTTP:         &HTTPGate{Port: 8080, Path: "/healthz", Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3, WarmUp: pointer(Seconds(30)), MaxSlowdown: pointer(1.3)},
-			Logs:         &LogsGate{Fail: []string{"UnhandledPromiseRejection", "^panic: "}},
+			Logs:         &LogsGate{Fail: []string{"UnhandledPromiseRejection", "^panic: "}, Novelty: NoveltyReport},
 		},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -21,6 +21,7 @@ func (c *checker) relate(config *Config) {
 	c.relateRancher(config.Rancher)
 	c.relateRegistries(config.Registries)
 	c.relateLoadBalancers(config.LoadBalancers)
+	c.relatePrometheus(config.Prometheus)
 	c.relateAPI(config.API)
 	c.relateNames(config.Targets)
 	for i := range config.Targets {
@@ -30,6 +31,7 @@ func (c *checker) relate(config *Config) {
 		r.checkProbes()
 		r.checkLoadBalancer()
 		r.checkLogs()
+		r.checkPrometheus()
 		r.checkImages()
 		r.adviseOnTimes()
 		r.adviseOnEvidence()
@@ -101,6 +103,19 @@ func (c *checker) relateLoadBalancers(balancers []LoadBalancer) {
 			if _, taken := urls.take(u, at); taken {
 				c.add(c.lines[at+".stats"], at+".stats", "names one page twice, so its requests would count twice")
 			}
+		}
+	}
+}
+
+func (c *checker) relatePrometheus(servers []PrometheusServer) {
+	names := first{}
+	for i, p := range servers {
+		at := fmt.Sprintf("prometheus[%d]", i)
+		if earlier, taken := names.take(p.Name, at); taken && p.Name != "" {
+			c.add(c.lines[at+".name"], at+".name", "%s is already %s (line %d)", p.Name, earlier, c.lines[earlier])
+		}
+		if p.Auth != nil && !p.Token.IsZero() {
+			c.add(c.lines[at+".token"], at+".token", "and auth exclude each other: which one is meant?")
 		}
 	}
 }
@@ -290,20 +305,52 @@ func (r *relation) checkLoadBalancer() {
 	if _, ok := r.config.LoadBalancer(g.Name); ok {
 		return
 	}
-	var known []string
+	known := make([]string, 0, len(r.config.LoadBalancers))
 	for _, lb := range r.config.LoadBalancers {
 		known = append(known, lb.Name)
 	}
+	r.refuseUnknown([]string{knobBalancer}, g.Name, "loadBalancers", known)
+}
+
+// refuseUnknown complains of a name that is no entry of a list.
+func (r *relation) refuseUnknown(knobs []string, name, list string, known []string) {
 	if len(known) == 0 {
-		r.refuse([]string{knobBalancer}, "%s is no entry of loadBalancers, which has none", shorten(g.Name))
+		r.refuse(knobs, "%s is no entry of %s, which has none", shorten(name), list)
 		return
 	}
-	r.refuse([]string{knobBalancer}, "%s is no entry of loadBalancers; %s", shorten(g.Name), suggest(g.Name, known))
+	r.refuse(knobs, "%s is no entry of %s; %s", shorten(name), list, suggest(name, known))
 }
 
 func (r *relation) checkLogs() {
-	if g := r.target.Gates.Logs; g != nil && len(g.Fail) == 0 {
-		r.refuse([]string{knobFail}, "is missing: without a pattern the gate could never fail")
+	if g := r.target.Gates.Logs; g != nil && len(g.Fail) == 0 && g.Novelty != NoveltyHold {
+		r.refuse([]string{knobFail}, "is missing: without a pattern the gate could never fail, unless novelty is hold")
+	}
+}
+
+func (r *relation) checkPrometheus() {
+	names := first{}
+	for i, g := range r.target.Gates.Prometheus {
+		at := fmt.Sprintf("gates.prometheus[%d]", i)
+		if earlier, taken := names.take(g.Name, at); taken && g.Name != "" {
+			r.refuse([]string{at + ".name"}, "%s is already the name of %s", g.Name, earlier)
+		}
+		if _, ok := r.config.PrometheusServer(g.Server); !ok && g.Server != "" {
+			known := make([]string, 0, len(r.config.Prometheus))
+			for _, p := range r.config.Prometheus {
+				known = append(known, p.Name)
+			}
+			r.refuseUnknown([]string{at + ".server"}, g.Server, "prometheus", known)
+		}
+		switch {
+		case g.Max == nil && g.Min == nil && g.MaxRatio == nil:
+			r.refuse([]string{at, at + ".max", at + ".min", at + ".maxRatio"}, "has no max, min or maxRatio: without a limit the gate could never fail")
+		case g.Max != nil && g.Min != nil && *g.Max < *g.Min:
+			r.refuse([]string{at + ".max"}, "is below min: no value could be good")
+		}
+		if span := (Duration{time.Duration(g.FailureThreshold) * g.Every.Duration}); span.Duration > r.target.Rollout.Bake.Duration {
+			r.refuse([]string{at + ".failureThreshold", at + ".every", knobBake},
+				"failureThreshold (%d) values, one every %s, take %s, longer than the bake (%s): the gate could never fail", g.FailureThreshold, g.Every, span, r.target.Rollout.Bake)
+		}
 	}
 }
 

@@ -14,7 +14,11 @@ type enumerated interface{ values() []string }
 
 func (FirstSight) values() []string { return []string{string(Adopt), string(Deploy)} }
 func (Finish) values() []string     { return []string{string(FinishAuto), string(FinishManual)} }
-func (OnTimeout) values() []string  { return []string{string(TimeoutRollback), string(TimeoutHold)} }
+func (Novelty) values() []string {
+	return []string{string(NoveltyReport), string(NoveltyHold), string(NoveltyOff)}
+}
+
+func (OnTimeout) values() []string { return []string{string(TimeoutRollback), string(TimeoutHold)} }
 
 var (
 	durationType = reflect.TypeFor[Duration]()

@@ -45,6 +45,16 @@ func (c *Config) LoadBalancer(name string) (LoadBalancer, bool) {
 	return LoadBalancer{}, false
 }
 
+// PrometheusServer finds a Prometheus server by name.
+func (c *Config) PrometheusServer(name string) (PrometheusServer, bool) {
+	for _, p := range c.Prometheus {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return PrometheusServer{}, false
+}
+
 // Registry is how the registry of a host is asked: as listed, or anonymously
 // over HTTPS with the defaults.
 func (c *Config) Registry(host string) Registry {

@@ -18,6 +18,8 @@ type Config struct {
 	Registries []Registry `json:"registries,omitempty"`
 	// LoadBalancers are the HAProxy statistics pages that gates may name.
 	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty"`
+	// Prometheus are the servers that gates may query.
+	Prometheus []PrometheusServer `json:"prometheus,omitempty"`
 	// API is the daemon's HTTP API over TCP, beside the unix socket in the state
 	// directory that is always there.
 	API *API `json:"api,omitempty"`
@@ -94,6 +96,20 @@ type BasicAuth struct {
 	Username string `json:"username"`
 	// Password is where the password is found.
 	Password Secret `json:"password"`
+}
+
+// PrometheusServer is one Prometheus, or what answers its query API.
+type PrometheusServer struct {
+	// Name is what gates refer to.
+	Name string `json:"name" is:"label"`
+	// URL is the server; /api/v1/query is added.
+	URL string `json:"url" is:"apiURL"`
+	// Auth is basic authentication.
+	Auth *BasicAuth `json:"auth,omitempty"`
+	// Token is sent as "Authorization: Bearer …".
+	Token Secret `json:"token,omitzero"`
+	// Timeout bounds each query; a look waits for it.
+	Timeout Duration `json:"timeout,omitzero" range:"100ms,3s"`
 }
 
 // API says where the daemon's API is served over TCP, and to whom.
@@ -250,6 +266,9 @@ type Gates struct {
 	TCP *TCPGate `json:"tcp,omitempty"`
 	// Logs fails when a new container logs a pattern.
 	Logs *LogsGate `json:"logs,omitempty"`
+	// Prometheus compares values that queries give with limits, and with the old
+	// version's.
+	Prometheus []PrometheusGate `json:"prometheus,omitempty"`
 }
 
 // HealthGate is about Rancher's view of each container.
@@ -334,4 +353,51 @@ type LogsGate struct {
 	// Fail are RE2 patterns; one line of a new container that matches fails the
 	// version.
 	Fail []string `json:"fail,omitempty" is:"pattern"`
+	// Novelty says what is made of errors that only the new version writes: report
+	// tells of them, hold also keeps the rollout from finishing until a person
+	// decides, off does not follow the old version.
+	Novelty Novelty `json:"novelty,omitempty"`
+}
+
+// Novelty is what is made of errors that only the new version writes.
+type Novelty string
+
+const (
+	// NoveltyReport tells of them.
+	NoveltyReport Novelty = "report"
+	// NoveltyHold tells, and holds.
+	NoveltyHold Novelty = "hold"
+	// NoveltyOff does not look for them.
+	NoveltyOff Novelty = "off"
+)
+
+// PrometheusGate is about one value that a query gives for the new version.
+type PrometheusGate struct {
+	// Name is what people call the value, unique among the target's.
+	Name string `json:"name" is:"label"`
+	// Server is an entry of prometheus.
+	Server string `json:"server" is:"label"`
+	// Query is PromQL that gives one value. $ips, $ids and $names become patterns
+	// of the new containers' addresses, Rancher ids and names, $stack and $service
+	// the target's.
+	Query string `json:"query"`
+	// OldQuery is asked for the old version, where $ips, $ids and $names are the old
+	// containers. With maxRatio it is query itself where it is left out.
+	OldQuery string `json:"oldQuery,omitempty"`
+	// Max is what the value must not be above.
+	Max *float64 `json:"max,omitempty" range:"-1000000000000,1000000000000"`
+	// Min is what the value must not be below.
+	Min *float64 `json:"min,omitempty" range:"-1000000000000,1000000000000"`
+	// MaxRatio is how many times the old version's value the new one's may be.
+	MaxRatio *float64 `json:"maxRatio,omitempty" range:"0.001,1000000"`
+	// IgnoreBelow is a value up to which the ratio says nothing: twice nothing is
+	// nothing.
+	IgnoreBelow float64 `json:"ignoreBelow,omitempty" range:"0,1000000000000"`
+	// Every is the time between two queries.
+	Every Duration `json:"every,omitzero" range:"1s,10m"`
+	// StaleAfter is how old a value may be.
+	StaleAfter Duration `json:"staleAfter,omitzero" range:"1s,1h"`
+	// FailureThreshold is how many values in a row must be out of their limits to
+	// fail the version.
+	FailureThreshold int `json:"failureThreshold,omitempty" range:"1,100"`
 }

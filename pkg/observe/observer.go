@@ -64,9 +64,21 @@ type Expect struct {
 	Identity string
 }
 
-// LogReader counts pattern matches in the logs of the new containers.
+// LogReader counts pattern matches in the logs of the new containers, and compares
+// their errors with those of the old ones.
 type LogReader interface {
-	Logs(ctx context.Context, key string, patterns []string, containers []Container) Logs
+	Logs(ctx context.Context, key string, spec LogSpec, fresh, old []Container) Logs
+}
+
+// LogSpec is what is looked for in logs.
+type LogSpec struct {
+	// Rollout is the one that is judged: another one begins anew.
+	Rollout string
+	// Fail are patterns.
+	Fail []string
+	// Novelty compares the versions' errors; without it old containers are not
+	// followed.
+	Novelty bool
 }
 
 // Wants says which readings a decision will ask for, so that thousands of idle
@@ -77,6 +89,8 @@ type Wants struct {
 	// Gates takes the readings of load balancer and probes, Logs those of the new
 	// containers' logs.
 	Gates, Logs bool
+	// Rollout is the id of the rollout that is judged.
+	Rollout string
 	// Evidence probes at the rate that was set for filling the minimum evidence.
 	Evidence bool
 	// Repository and Previous are the image whose presence is to be confirmed: the
@@ -91,6 +105,7 @@ type Observer struct {
 	Balancers LoadBalancerReader
 	Prober    Prober
 	LogReader LogReader
+	Metrics   MetricReader
 }
 
 // Glance looks into the caches: images and service.
@@ -124,7 +139,8 @@ func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wan
 	}
 	if g := t.Gates.Logs; w.Logs && g != nil && s.Service.Problem == nil {
 		readings.Go(func() {
-			s.Logs = o.LogReader.Logs(ctx, t.Key(), g.Fail, ofVersion(s.Service.Containers, s.Service.Launch.Version))
+			fresh, old := ofVersions(s.Service.Containers, s.Service.Launch.Version)
+			s.Logs = o.LogReader.Logs(ctx, t.Key(), LogSpec{Rollout: w.Rollout, Fail: g.Fail, Novelty: g.Novelty != desired.NoveltyOff}, fresh, old)
 		})
 	}
 	readings.Wait()
@@ -142,6 +158,10 @@ func (o *Observer) readGates(ctx context.Context, t desired.Target, w Wants, s *
 	if g := t.Gates.TCP; g != nil {
 		spec := ProbeSpec{TCP: true, Port: g.Port, Every: g.Every.Duration, Timeout: g.Timeout.Duration}
 		readings.Go(func() { s.TCP = o.Prober.Probe(ctx, TCPKey(t.Key()), spec, running) })
+	}
+	if len(t.Gates.Prometheus) > 0 {
+		queries := metricQueries(t, s.Service.Containers, s.Service.Launch.Version)
+		readings.Go(func() { s.Metrics = o.Metrics.Metrics(ctx, t.Key(), queries) })
 	}
 }
 
@@ -167,6 +187,16 @@ func running(containers []Container) []Container {
 	})
 }
 
-func ofVersion(containers []Container, version string) []Container {
-	return slices.DeleteFunc(slices.Clone(containers), func(c Container) bool { return c.Version != version })
+// ofVersions parts the containers made from a launch configuration from the other
+// primary ones.
+func ofVersions(containers []Container, version string) (fresh, old []Container) {
+	for i := range containers {
+		switch c := &containers[i]; {
+		case c.Version == version:
+			fresh = append(fresh, *c)
+		case c.LaunchName == "":
+			old = append(old, *c)
+		}
+	}
+	return fresh, old
 }

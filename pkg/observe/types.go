@@ -53,6 +53,8 @@ type Snapshot struct {
 	TCP    Probes `json:"tcp,omitzero"`
 	// Logs counts what new containers wrote.
 	Logs Logs `json:"logs"`
+	// Metrics are the values of the Prometheus gate, in its order.
+	Metrics []Metric `json:"metrics,omitempty"`
 	// Fleet is what goes on elsewhere.
 	Fleet Fleet `json:"fleet"`
 }
@@ -322,12 +324,36 @@ type Sample struct {
 	Latency time.Duration `json:"latency"`
 }
 
-// Logs is what the log gate's patterns found since the rollout began.
+// Logs is what the log gate's patterns found since the rollout began, and which
+// errors only the new version writes.
 type Logs struct {
 	Problem *Problem `json:"problem,omitempty"`
 	// Lines is how many lines of new containers were read.
 	Lines   int64      `json:"lines,omitempty"`
 	Matches []LogMatch `json:"matches,omitempty"`
+	// Novel are kinds of errors that only the new version writes, the most frequent
+	// first and at most twenty of them; NovelKinds and NovelLines count all, and
+	// NovelCut says that there are more than were counted.
+	Novel      []LogTemplate `json:"novel,omitempty"`
+	NovelKinds int           `json:"novelKinds,omitempty"`
+	NovelLines int64         `json:"novelLines,omitempty"`
+	NovelCut   bool          `json:"novelCut,omitempty"`
+	// OldLines is how many lines of the old version were learned from. OldProblem
+	// says that it could not be learned what the old version writes: then nothing is
+	// called novel.
+	OldLines   int64    `json:"oldLines,omitempty"`
+	OldProblem *Problem `json:"oldProblem,omitempty"`
+}
+
+// LogTemplate is a kind of line: what is left when numbers, times, ids and names
+// are masked.
+type LogTemplate struct {
+	Template string `json:"template"`
+	// Container is the one that wrote it first.
+	Container string `json:"container"`
+	Count     int64  `json:"count"`
+	// Example is the first such line, at most 512 bytes of it.
+	Example string `json:"example"`
 }
 
 // LogMatch is a pattern that was seen.

@@ -8,13 +8,16 @@ import (
 
 // Finding is what one gate says in one look, with the figures it is made from.
 type Finding struct {
-	// Gate is health, load balancer, http, tcp or logs.
+	// Gate is health, load balancer, http, tcp, logs, or prometheus and a query's name.
 	Gate    string  `json:"gate"`
 	Verdict Verdict `json:"verdict"`
 	Code    Code    `json:"code"`
 	// Covered says that this interval was watched without a hole; a bake starts
 	// again after one that was not.
 	Covered bool `json:"covered,omitempty"`
+	// Blameless goes with Fail: the version has to go and is not condemned, because
+	// what failed is not its own.
+	Blameless bool `json:"blameless,omitempty"`
 	// Container is the one it is about, when it is about one.
 	Container string `json:"container,omitempty"`
 	// Requests and Failures are the new side's; OldRequests and OldFailures the
@@ -66,6 +69,8 @@ func (f Finding) words() string {
 		return "was healthy and is not any more"
 	case CodeRestarts:
 		return fmt.Sprintf("%d restarts and replacements of new containers, %d allowed", f.Failures, f.Needed)
+	case CodeDeadEnd:
+		return fmt.Sprintf("Rancher has not got past this for %s", f.For.Round(time.Second))
 	case CodeHostLost:
 		return "its host is not active"
 	case CodeNoContainer:
@@ -108,13 +113,33 @@ func (f Finding) words() string {
 		return "probes of the old version fail too"
 	case CodeSlower:
 		return "answers more slowly than the old version"
+	case CodeMetricGood:
+		return "within its limits"
+	case CodeMetricOut:
+		return fmt.Sprintf("out of its limits %d times in a row", f.Failures)
+	case CodeMetricShared:
+		return "out of its limits for the old version too, so nobody is blamed"
+	case CodeNoOldValue:
+		return "no value of the old version to compare with"
 	case CodePatternSeen:
 		return fmt.Sprintf("pattern seen %d times", f.Failures)
+	case CodeNovelErrors:
+		return fmt.Sprintf("%s of errors that the old version does not write, %s, such as", plural(f.Needed, "kind"), plural(f.Failures, "line"))
+	case CodeOldLogsUnread:
+		return "what the old version writes could not be learned"
 	case CodeNoPattern:
 		return fmt.Sprintf("no pattern seen in %s lines", thousands(f.Requests))
 	default:
 		return string(f.Code)
 	}
+}
+
+// plural is a number with its noun.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(n) + " " + noun + "s"
 }
 
 // thousands writes 4912 as 4,912.
@@ -159,6 +184,16 @@ func covered(findings []Finding) bool {
 		}
 	}
 	return true
+}
+
+// isCondemned says that a failing gate blames the version.
+func isCondemned(findings []Finding) bool {
+	for i := range findings {
+		if findings[i].Verdict == Fail && !findings[i].Blameless {
+			return true
+		}
+	}
+	return false
 }
 
 // failed returns the texts of the failing findings.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"slices"
 
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
@@ -26,6 +27,9 @@ func (l *look) judge() []Finding {
 	}
 	if g.Logs != nil {
 		findings = append(findings, judgeLogs(l))
+	}
+	for i := range g.Prometheus {
+		findings = append(findings, judgePrometheus(l, i))
 	}
 	return findings
 }
@@ -54,13 +58,16 @@ func judgeHealth(l *look) Finding {
 			return *bad
 		}
 	}
+	if bad, ok := l.judgeDeadEnd(); ok {
+		return bad
+	}
 	switch {
 	case restarts > allowed:
-		return Finding{Gate: f.Gate, Verdict: Fail, Code: CodeRestarts, Failures: int64(restarts), Needed: int64(allowed), Detail: l.svc().TransitioningMessage}
+		return Finding{Gate: f.Gate, Verdict: Fail, Code: CodeRestarts, Failures: int64(restarts), Needed: int64(allowed), Detail: plainly(l.svc().TransitioningMessage)}
 	case l.svc().ContainersProblem != nil:
 		f.Verdict, f.Code, f.Detail = NoData, CodeSourceProblem, l.svc().ContainersProblem.Message
 	case f.Containers == 0:
-		f.Verdict, f.Code, f.Detail = Hold, CodeNoContainer, l.svc().TransitioningMessage
+		f.Verdict, f.Code, f.Detail = Hold, CodeNoContainer, plainly(l.svc().TransitioningMessage)
 	case f.Healthy < f.Containers || f.For < g.MinHealthyTime.Duration:
 		f.Verdict, f.Code = Hold, CodeBecoming
 	}
@@ -82,10 +89,10 @@ func (l *look) judgeContainer(c *observe.Container, t *tracked, f *Finding) *Fin
 		return &Finding{Gate: f.Gate, Verdict: Hold, Code: CodeHostLost, Container: c.Name}
 	}
 	if t.wasHealthy {
-		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeBecameUnhealthy, Container: c.Name, Detail: c.Message}
+		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeBecameUnhealthy, Container: c.Name, Detail: plainly(c.Message)}
 	}
 	if waited := l.in.Now.Sub(t.seen); waited >= l.in.Target.Gates.Health.Deadline.Duration {
-		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeNotHealthyYet, Container: c.Name, For: waited, Detail: c.Message}
+		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeNotHealthyYet, Container: c.Name, For: waited, Detail: plainly(c.Message)}
 	}
 	return nil
 }
@@ -159,7 +166,8 @@ func (l *look) judgeProbed(p *prober, i int, isBlind bool) *Finding {
 	return nil
 }
 
-// judgeLogs fails on the first line of a new container that matches.
+// judgeLogs fails on the first line of a new container that matches, and tells of
+// errors that only the new version writes.
 func judgeLogs(l *look) Finding {
 	logs := &l.in.Observed.Logs
 	f := Finding{Gate: "logs", Verdict: Pass, Code: CodeNoPattern, Covered: true, Requests: logs.Lines}
@@ -169,8 +177,20 @@ func judgeLogs(l *look) Finding {
 			return Finding{Gate: "logs", Verdict: Fail, Code: CodePatternSeen, Container: l.nameOf(m.Container), Failures: m.Count, Requests: logs.Lines, Detail: m.Example}
 		}
 	}
-	if logs.Problem != nil {
+	switch {
+	case logs.Problem != nil:
 		return Finding{Gate: "logs", Verdict: NoData, Code: CodeSourceProblem, Requests: logs.Lines, Detail: logs.Problem.Message}
+	case len(logs.Novel) > 0:
+		first := &logs.Novel[0]
+		f.Code, f.Failures, f.Needed = CodeNovelErrors, logs.NovelLines, int64(logs.NovelKinds)
+		f.Container, f.Detail = l.nameOf(first.Container), first.Example
+		if l.in.Target.Gates.Logs.Novelty == desired.NoveltyHold {
+			f.Verdict = Hold
+		}
+	case logs.OldProblem != nil && l.in.Target.Gates.Logs.Novelty == desired.NoveltyHold:
+		f.Verdict, f.Code, f.Covered, f.Detail = NoData, CodeOldLogsUnread, false, logs.OldProblem.Message
+	case logs.OldProblem != nil:
+		f.Detail = "errors are not compared: " + logs.OldProblem.Message
 	}
 	return f
 }

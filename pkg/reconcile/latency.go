@@ -120,6 +120,14 @@ func (h *histogram) add(times []time.Duration) {
 	}
 }
 
+// ofBefore makes the version that ran until now the old one.
+func (m *latencies) ofBefore() *latencies {
+	if m == nil || m.fresh.n < minTimes {
+		return m
+	}
+	return &latencies{old: m.fresh}
+}
+
 // baseline keeps what the old version's answers took, for the next rollout.
 func (m *latencies) baseline() *latencies {
 	if m == nil {

@@ -32,8 +32,12 @@ type Memory struct {
 	tracked []tracked
 	// replaced counts new containers that vanished and were made again.
 	replaced int
+	// deadEnd is what Rancher cannot get past, as far as it is known.
+	deadEnd deadEnd
 	// probes is the part of the gates that probe.
 	probes probeMemory
+	// metrics is the Prometheus gate's part, one for each query.
+	metrics []metricMemory
 	// lb is the load balancer gate's part.
 	lb lbMemory
 }
@@ -73,9 +77,17 @@ func (m Memory) Sent(a Action, at time.Time) Memory {
 // gatesFromZero forgets what the gates have counted and keeps the rest.
 func (m *Memory) gatesFromZero() {
 	m.bakeStart, m.passedSince = time.Time{}, time.Time{}
-	m.tracked, m.replaced = nil, 0
+	m.tracked, m.replaced, m.deadEnd = nil, 0, deadEnd{}
 	m.probes = probeMemory{latency: m.probes.latency.baseline()}
+	m.metrics = metricsFromZero(m.metrics)
 	m.lb = lbMemory{base: m.lb.base, othersBase: m.lb.othersBase}
+}
+
+// ofBefore makes what the gates saw of the version that runs now the old version's,
+// for a rollout that begins.
+func (m *Memory) ofBefore() {
+	m.probes.latency = m.probes.latency.ofBefore()
+	m.metrics = metricsOfBefore(m.metrics)
 }
 
 // since returns t, or now when t has not begun, and remembers it.
@@ -149,9 +161,10 @@ func (t *tracked) update(c *observe.Container, checked bool, now time.Time) {
 }
 
 // vanished counts containers of the new version that were there before and are
-// not any more, although nobody asked for fewer (A28).
+// not any more, although nobody asked for fewer (A28) and no host or registry is
+// to blame.
 func (l *look) vanished(before []tracked) int {
-	if l.mem.scale != l.svc().Scale {
+	if l.mem.scale != l.svc().Scale || l.isOthersFault() {
 		return 0
 	}
 	n := 0

@@ -9,12 +9,13 @@ func Need(in Input) observe.Wants {
 	h := &in.History
 	switch {
 	case l.r != nil:
-		return observe.Wants{Fresh: true, Gates: l.r.StuckAt.IsZero(), Logs: true, Evidence: l.isShortOfEvidence()}
+		return observe.Wants{Fresh: true, Gates: l.r.StuckAt.IsZero(), Logs: true, Rollout: l.r.ID, Evidence: l.isShortOfEvidence()}
 	case h.Holding != nil || h.Baseline == nil || l.svc().Problem != nil:
 		return observe.Wants{Fresh: h.Baseline == nil}
 	}
 	n := observe.Wants{}
-	n.Gates = h.Probation != nil && in.Now.Before(h.Probation.Until)
+	n.Rollout = l.judged()
+	n.Gates = n.Rollout != ""
 	n.Fresh, n.Logs = n.Gates, n.Gates
 	if l.svc().State != observe.StateActive || !l.isBaseline() {
 		// The cache may still show what was before the last action: what does not

@@ -29,8 +29,8 @@ func TestNeed(t *testing.T) {
 		{"blind", func(p *paper) { p.blind = true }, observe.Wants{}},
 		{"cache shows an upgrade", func(p *paper) { p.state = observe.StateFinishingUpgrade }, observe.Wants{Fresh: true}},
 		{"cache shows another image", func(p *paper) { p.launch.Image = "x@" + digest("e") }, observe.Wants{Fresh: true}},
-		{"rollout open", func(p *paper) { p.history.Rollout = &Rollout{ID: "r"} }, observe.Wants{Fresh: true, Gates: true, Logs: true}},
-		{"on probation", func(p *paper) { p.history.Probation = &Watch{Until: p.now.Add(time.Hour)} }, observe.Wants{Fresh: true, Gates: true, Logs: true}},
+		{"rollout open", func(p *paper) { p.history.Rollout = &Rollout{ID: "r"} }, observe.Wants{Fresh: true, Gates: true, Logs: true, Rollout: "r"}},
+		{"on probation", func(p *paper) { p.history.Probation = &Watch{Rollout: Rollout{ID: "r"}, Until: p.now.Add(time.Hour)} }, observe.Wants{Fresh: true, Gates: true, Logs: true, Rollout: "r"}},
 	} {
 		p := idle()
 		tt.edit(p)

@@ -45,7 +45,13 @@ type paper struct {
 	// answer is what a probe of a container with an image's letter gets; nil is no
 	// probes.
 	answer func(letter string) observe.Sample
-	acted  []string
+	// measure gives the Prometheus gate's readings; nil is none.
+	measure func() []observe.Metric
+	// readLogs gives the log gate's reading; nil is none.
+	readLogs func() observe.Logs
+	acted    []string
+	// dead is what Docker says of every new container instead of starting it.
+	dead string
 }
 
 func digest(letter string) string { return "sha256:" + strings.Repeat(letter, 64)[:64] }
@@ -114,12 +120,38 @@ func (p *paper) snapshot() observe.Snapshot {
 		ID: "1s5", Name: "parrot-rest", Stack: "gf-chat", StackKnown: true, State: p.state, Scale: p.scale, HasHealthCheck: true,
 		Launch: p.launch, Upgrade: p.upgrade, Containers: slices.Clone(p.containers), Actions: actionsOf(p.state),
 	}
+	if p.dead != "" && p.state == observe.StateUpgrading {
+		s.Service.Transitioning = "error"
+		s.Service.TransitioningMessage = "Failed to allocate instance [container:1i29]: Bad instance [container:1i29] in state [error]: " + p.dead
+	}
 	if p.blind {
 		s.Service = observe.Service{Problem: &observe.Problem{Cause: observe.CauseUnreachable, Message: "connection refused"}}
 	}
 	s.LoadBalancer = p.readLoadBalancer()
 	p.probe(&s)
+	if p.measure != nil {
+		s.Metrics = p.measure()
+	}
+	if p.readLogs != nil {
+		s.Logs = p.readLogs()
+	}
 	return s
+}
+
+// newest and oldest are the letters of the images that run: of the launch
+// configuration in force, and of another one, if any.
+func (p *paper) newest() string { return p.running(true) }
+
+func (p *paper) oldest() string { return p.running(false) }
+
+func (p *paper) running(isNew bool) string {
+	for i := range p.containers {
+		c := &p.containers[i]
+		if c.State == "running" && (c.Version == p.launch.Version) == isNew {
+			return c.Unit
+		}
+	}
+	return ""
 }
 
 // probe takes a sample of each running container for the gates there are.
@@ -257,6 +289,7 @@ func (p *paper) startRollback() {
 
 // tick lets Rancher work for a moment.
 func (p *paper) tick() {
+	p.fail()
 	for i := range p.containers {
 		p.live(&p.containers[i])
 	}
@@ -269,6 +302,25 @@ func (p *paper) tick() {
 	case observe.StateRollingBack:
 		p.restore()
 	default:
+	}
+}
+
+// fail lets the new containers run into a dead end, as long as there is one:
+// Rancher removes each and makes another, with a new id.
+func (p *paper) fail() {
+	for i := range p.containers {
+		c := &p.containers[i]
+		switch {
+		case c.Version != p.launch.Version || p.state != observe.StateUpgrading:
+		case p.dead == "" && c.State == "error":
+			c.State, c.Health, c.Message = "running", "initializing", ""
+		case p.dead == "":
+		case c.State == "error" && p.now.Unix()%16 < 2:
+			p.made++
+			c.ID, c.State, c.Message = fmt.Sprintf("1i%d", p.made), "starting", ""
+		case c.State != "running" || c.Health != "healthy":
+			c.State, c.Health, c.Message = "error", "", p.dead
+		}
 	}
 }
 
@@ -290,7 +342,7 @@ func (p *paper) live(c *observe.Container) {
 func (p *paper) batch() {
 	for i := range p.containers {
 		c := &p.containers[i]
-		if p.stalled || c.Version == p.launch.Version && c.State == "running" && c.Health != "healthy" {
+		if p.stalled || c.Version == p.launch.Version && (c.State != "running" || c.Health != "healthy") {
 			return
 		}
 	}

@@ -204,7 +204,10 @@ func checkGates(l *look) *Decision {
 	if d := checkLoadBalancer(l); d != nil {
 		return d
 	}
-	return checkProbes(l)
+	if d := checkProbes(l); d != nil {
+		return d
+	}
+	return checkMetrics(l)
 }
 
 func checkLoadBalancer(l *look) *Decision {

@@ -18,7 +18,7 @@ func (l *look) takeBack() (Decision, bool) {
 		return l.rollBack(CodeAborted, by+" takes it back", true, by), true
 	}
 	if sum(l.findings) == Fail {
-		return l.rollBack(CodeGateFailed, failed(l.findings), true, ""), true
+		return l.rollBack(CodeGateFailed, failed(l.findings), isCondemned(l.findings), ""), true
 	}
 	return Decision{}, false
 }
@@ -117,7 +117,7 @@ func (l *look) backoff() time.Duration {
 
 // rancherSays adds Rancher's own message, when it has one worth reading.
 func (l *look) rancherSays() string {
-	m := strings.TrimSpace(l.svc().TransitioningMessage)
+	m := plainly(l.svc().TransitioningMessage)
 	// STATE_CHANGED and In Progress are no news (rancher-api 14.3).
 	if m == "" || m == "In Progress" || m == "STATE_CHANGED" {
 		return ""
