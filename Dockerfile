@@ -14,6 +14,16 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}"
 # A new volume takes owner and mode from the image: the journal is Drover's only.
 RUN install -d -m 0700 /out/state
 
+# For jobs of a pipeline, which need a shell: docker build --target pipeline. The
+# names are those of rancher-gitlab-deploy and of the link in its image.
+FROM debian:12-slim AS pipeline
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/drover /usr/local/bin/drover
+RUN ln -s drover /usr/local/bin/rancher-gitlab-deploy && ln -s drover /usr/local/bin/upgrade
+USER 65532:65532
+CMD ["rancher-gitlab-deploy", "--help"]
+
+# What runs as a service; the last stage is the one that is built by default.
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /zoneinfo.zip

@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/registry", "internal/rancher", "internal/probe", "internal/journal", "internal/logs",
 	},
+	"internal/deploytool": {"pkg/observe", "internal/rancher"},
 	"internal/web": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/journal", "internal/logs",
@@ -39,7 +40,7 @@ var mayImport = map[string][]string{
 	"cmd/controller": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
-		"internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/web",
+		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/web",
 	},
 
 	"test":        {},

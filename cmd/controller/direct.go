@@ -53,19 +53,28 @@ func (o *options) connect(cmd *cobra.Command, names []string) (*direct, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &direct{server: server.URL}
-	keys := make([]rancher.Key, 0, len(names))
+	var services []logs.ServiceName
 	for _, name := range names {
 		n, err := serviceNamed(name, targets)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(d.names, n) {
-			d.names = append(d.names, n)
-			keys = append(keys, rancher.Key(n))
+		if !slices.Contains(services, n) {
+			services = append(services, n)
 		}
 	}
+	return connectTo(cmd, server, services)
+}
+
+// connectTo makes a direct to services of a Rancher.
+func connectTo(cmd *cobra.Command, server desired.Rancher, services []logs.ServiceName) (*direct, error) {
+	d := &direct{server: server.URL, names: services}
+	keys := make([]rancher.Key, len(services))
+	for i, n := range services {
+		keys[i] = rancher.Key(n)
+	}
 	log := d.logger(cmd.ErrOrStderr())
+	var err error
 	if d.client, err = controller.ConnectRancher(server, log); err != nil {
 		return nil, err
 	}

@@ -81,6 +81,11 @@ func runLogs(cmd *cobra.Command, o *options, l *logsFlags, names []string) error
 	if err != nil {
 		return err
 	}
+	return d.showLogs(cmd, l, p, opts)
+}
+
+// showLogs shows what there is, and with -f what comes.
+func (d *direct) showLogs(cmd *cobra.Command, l *logsFlags, p *linePrinter, opts logs.ServiceOptions) error {
 	defer d.close()
 	if l.follow {
 		return d.followLogs(cmd.Context(), p, opts)

@@ -34,7 +34,7 @@ type options struct {
 var commands = []func(*options) *cobra.Command{
 	runCommand, planCommand, validateCommand, statusCommand, historyCommand, logsCommand,
 	approveCommand, finishCommand, rollbackCommand, pauseCommand, resumeCommand, retryCommand,
-	schemaCommand, healthcheckCommand, versionCommand,
+	schemaCommand, healthcheckCommand, versionCommand, deployCommand,
 }
 
 // embedded are the verbs that need no configuration.

@@ -37,6 +37,7 @@ func (s *wireService) view(stack string, at time.Time, secretsHidden bool) obser
 		v.Launch = s.LaunchConfig.view(secretsHidden)
 		v.HasHealthCheck = s.LaunchConfig.HealthCheck != nil
 		v.Global = s.LaunchConfig.Labels.global
+		v.StartsOnce = s.LaunchConfig.Labels.once
 		v.HostPorts = s.LaunchConfig.hasHostPorts()
 	}
 	for i := range s.Secondary {

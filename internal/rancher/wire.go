@@ -15,6 +15,8 @@ const ownLabels = "io.drover."
 
 const (
 	labelGlobal = "io.rancher.scheduler.global"
+	// labelStartOnce is for containers that do their work and end.
+	labelStartOnce = "io.rancher.container.start_once"
 	// labelLaunchConfig names the launch configuration a container was made from.
 	labelLaunchConfig = "io.rancher.service.launch.config"
 	// primaryLaunchConfig is that label's value for the primary.
@@ -175,6 +177,7 @@ type wireLabels struct {
 	launch string
 	stack  string
 	global bool
+	once   bool
 }
 
 // UnmarshalJSON picks the labels.
@@ -210,6 +213,8 @@ func (l *wireLabels) take(key, value string) {
 		l.stack = value
 	case key == labelGlobal:
 		l.global = strings.EqualFold(value, "true")
+	case key == labelStartOnce:
+		l.once = strings.EqualFold(value, "true")
 	}
 }
 

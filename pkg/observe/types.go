@@ -153,6 +153,8 @@ type Service struct {
 	// Global services run one container per host, whatever Scale says.
 	Global bool `json:"global,omitempty"`
 	System bool `json:"system,omitempty"`
+	// StartsOnce says that its containers may end by themselves.
+	StartsOnce bool `json:"startsOnce,omitempty"`
 	// HasHealthCheck says that Rancher checks the containers.
 	HasHealthCheck bool `json:"hasHealthCheck,omitempty"`
 	// RetainIP excludes startFirst; HostPorts needs spare hosts for it.
