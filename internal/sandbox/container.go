@@ -199,7 +199,7 @@ func (c *container) kill() error {
 	c.app.kill()
 	err := c.server.Close()
 	<-c.gone
-	if err != nil {
+	if err != nil && !errors.Is(err, net.ErrClosed) { // A stop that was cut short has closed the listeners.
 		return fmt.Errorf("closing container %s: %w", c.spec.Name, err)
 	}
 	return nil
