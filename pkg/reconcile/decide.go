@@ -10,7 +10,7 @@ import (
 // Decide says what to do next. It is pure: the same input gives the same
 // decision (I14).
 func Decide(in Input) Decision {
-	l := look{in: &in, mem: in.Memory, r: in.History.Rollout}
+	l := look{in: in, mem: in.Memory, r: in.History.Rollout}
 	l.begin()
 	return l.close(l.decide())
 }
@@ -34,7 +34,7 @@ const (
 )
 
 // decide is the one switch over Rancher's states: every transition begins here.
-func (l *look) decide() Decision {
+func (l *look) decide() step {
 	if l.svc().Problem != nil {
 		return l.unreadable()
 	}
@@ -67,7 +67,7 @@ func (l *look) decide() Decision {
 }
 
 // unreadable: a blind controller makes no change.
-func (l *look) unreadable() Decision {
+func (l *look) unreadable() step {
 	p := l.svc().Problem
 	if p.Cause == observe.CauseNotFound && l.svc().StackKnown {
 		return l.gone()
@@ -88,7 +88,7 @@ func (l *look) soon() time.Duration {
 	return again
 }
 
-func (l *look) gone() Decision {
+func (l *look) gone() step {
 	missing := since(&l.mem.goneSince, l.in.Now)
 	if missing < goneAfter {
 		return l.say(Waiting, CodeTargetGone, l.soon(), "the service is missing; it is gone when it is still missing in a minute")
@@ -101,20 +101,20 @@ func (l *look) gone() Decision {
 	return d
 }
 
-func (l *look) busy() Decision {
+func (l *look) busy() step {
 	d := l.say(Waiting, CodeRancherBusy, l.soon(), "Rancher is busy: %s", l.svc().State)
 	d.Alert = l.in.Now.Sub(l.mem.stateSince) >= patience
 	return d
 }
 
-func (l *look) holding() Decision {
+func (l *look) holding() step {
 	h := l.in.History.Holding
 	d := l.say(Held, h.Code, reminder, "%s; `drover resume` gives the service back", h.Reason)
 	d.Alert = true
 	return d
 }
 
-func (l *look) stuck() Decision {
+func (l *look) stuck() step {
 	d := l.say(Stuck, l.r.Code, reminder, "%s; nothing more is done until a person has put it right and said `drover resume`", l.r.Reason)
 	d.Alert = true
 	return d
@@ -122,7 +122,7 @@ func (l *look) stuck() Decision {
 
 // inUpgrade goes on with an upgrade that is this Drover's, known from the journal
 // or, when that is lost, from the labels; anything else is somebody's.
-func (l *look) inUpgrade() Decision {
+func (l *look) inUpgrade() step {
 	if l.r == nil && l.isSigned() && !l.isClosed() {
 		l.recover()
 	}
@@ -151,7 +151,7 @@ func (l *look) isClosed() bool {
 }
 
 // foreign respects what Drover did not do: observe, hold, tell.
-func (l *look) foreign(code Code, reason string) Decision {
+func (l *look) foreign(code Code, reason string) step {
 	if l.r != nil {
 		l.record(Event{Kind: EventTakenOver, Code: code, Reason: reason})
 	}
@@ -164,7 +164,7 @@ func (l *look) foreign(code Code, reason string) Decision {
 }
 
 // active is where rollouts begin and end.
-func (l *look) active() Decision {
+func (l *look) active() step {
 	if l.r == nil {
 		return l.idle()
 	}
@@ -184,7 +184,7 @@ func (l *look) active() Decision {
 
 // notApplied: the intent was written, and Rancher shows nothing of it. Only looks
 // that agree prove that the request never arrived (A9).
-func (l *look) notApplied() Decision {
+func (l *look) notApplied() step {
 	l.mem.sent.action = Upgrade
 	l.mem.sent.looks++
 	if l.mem.sent.looks < proofLooks {
@@ -198,7 +198,7 @@ func (l *look) notApplied() Decision {
 
 // upgrading: batches go by Rancher's pacing, the gates judge all the time. Hold
 // and NoData write nothing: Rancher stops at upgraded by itself (ruling 3).
-func (l *look) upgrading() Decision {
+func (l *look) upgrading() step {
 	if d, done := l.takeBack(); done {
 		return d
 	}
@@ -213,7 +213,7 @@ func (l *look) upgrading() Decision {
 
 // upgraded is not trusted: every container is proved, then the gates have to hold
 // for the whole bake.
-func (l *look) upgraded() Decision {
+func (l *look) upgraded() step {
 	if d, done := l.takeBack(); done {
 		return d
 	}
@@ -233,7 +233,7 @@ func (l *look) upgraded() Decision {
 	return l.bake()
 }
 
-func (l *look) proving(problem string) Decision {
+func (l *look) proving(problem string) step {
 	l.mem.bakeStart = time.Time{}
 	limit := l.in.Target.Gates.Health.Deadline.Duration
 	if waited := l.in.Now.Sub(l.mem.stateSince); waited >= limit {
@@ -245,7 +245,7 @@ func (l *look) proving(problem string) Decision {
 }
 
 // bake holds when every look is covered; a hole starts it again.
-func (l *look) bake() Decision {
+func (l *look) bake() step {
 	if !covered(l.findings) {
 		l.mem.bakeStart, l.mem.passedSince = time.Time{}, time.Time{}
 		d := l.say(Bake, CodeShortOfEvidence, l.every(), "the bake starts when every gate sees: %s", l.blindGates())
@@ -267,7 +267,7 @@ func (l *look) bake() Decision {
 	return l.finish(CodeBakePassed, "every gate held for the whole bake", l.r.ApprovedBy)
 }
 
-func (l *look) awaitApproval() Decision {
+func (l *look) awaitApproval() step {
 	waited, limit := since(&l.mem.passedSince, l.in.Now), l.in.Target.Rollout.ApprovalTimeout.Duration
 	if waited < limit || l.in.Target.Rollout.OnApprovalTimeout == desired.TimeoutHold {
 		d := l.say(AwaitApproval, CodeNeedsApproval, l.every(), "every gate passed: `drover approve` finishes it")
@@ -278,7 +278,7 @@ func (l *look) awaitApproval() Decision {
 }
 
 // finish is the point of no return, decided on the proof of this very look.
-func (l *look) finish(code Code, reason, by string) Decision {
+func (l *look) finish(code Code, reason, by string) step {
 	switch {
 	case l.isPaused():
 		return l.say(Bake, CodePaused, l.every(), "the gates passed; the target is paused, so it is not finished")
@@ -297,7 +297,7 @@ func (l *look) finish(code Code, reason, by string) Decision {
 
 // finishing waits for Rancher to remove the old containers. It can hang, and then
 // only a person may choose (A18).
-func (l *look) finishing() Decision {
+func (l *look) finishing() step {
 	l.findings = l.judge()
 	if l.in.Now.Sub(l.mem.stateSince) < l.in.Target.Rollout.RollbackDeadline.Duration {
 		return l.say(Committing, CodeFinishing, l.every(), "Rancher removes the old containers")
@@ -308,7 +308,7 @@ func (l *look) finishing() Decision {
 }
 
 // finished: active with our launch configuration.
-func (l *look) finished() Decision {
+func (l *look) finished() step {
 	if problem := l.prove(); problem != "" {
 		d := l.say(Committing, CodeMixed, l.every(), "finished, but %s", problem)
 		d.Alert = since(&l.mem.mixedSince, l.in.Now) >= settleMixed
@@ -341,7 +341,7 @@ func (l *look) finishedBaseline() *Baseline {
 }
 
 // rollBack takes the version back, unless that would be rolling back a rollback.
-func (l *look) rollBack(code Code, reason string, condemned bool, by string) Decision {
+func (l *look) rollBack(code Code, reason string, condemned bool, by string) step {
 	if l.r.Kind == Restore {
 		return l.giveUp(CodeRestoreFailed, "the way back failed too: "+reason)
 	}
@@ -352,7 +352,7 @@ func (l *look) rollBack(code Code, reason string, condemned bool, by string) Dec
 }
 
 // giveUp calls a person; nothing more is written.
-func (l *look) giveUp(code Code, reason string) Decision {
+func (l *look) giveUp(code Code, reason string) step {
 	l.record(Event{Kind: EventStuck, Code: code, Reason: reason})
 	d := l.say(Stuck, code, reminder, "%s", reason)
 	d.Alert = true
@@ -360,7 +360,7 @@ func (l *look) giveUp(code Code, reason string) Decision {
 }
 
 // rollingBack waits; it is observed only, whoever started it.
-func (l *look) rollingBack() Decision {
+func (l *look) rollingBack() step {
 	if l.r == nil {
 		return l.say(Waiting, CodeForeignRollback, l.soon(), "somebody rolls the service back")
 	}
@@ -383,7 +383,7 @@ func (l *look) isLate() bool {
 
 // rolledBack: active with the previous launch configuration. What runs is
 // verified before it is believed.
-func (l *look) rolledBack() Decision {
+func (l *look) rolledBack() step {
 	if problem := l.proveImages(); problem != "" {
 		if l.isLate() {
 			return l.giveUp(CodeRollbackLate, "rolled back, but "+problem)
@@ -412,7 +412,7 @@ func (l *look) rolledBack() Decision {
 
 // cancel stops an upgrade, or a finish that hangs, where it is: a person asked for
 // it. From then on only a person goes on or takes it back.
-func (l *look) cancel() Decision {
+func (l *look) cancel() step {
 	if by := l.aborted(); by != "" && l.can(string(Rollback)) {
 		return l.rollBack(CodeAborted, by+" takes it back", true, by)
 	}
@@ -429,7 +429,7 @@ func (l *look) cancel() Decision {
 }
 
 // canceledBy waits for the person who cancelled.
-func (l *look) canceledBy() Decision {
+func (l *look) canceledBy() step {
 	if l.svc().State == observe.StateUpgraded && l.r.EarlyFinishBy != "" && !l.isPaused() && l.prove() == "" {
 		return l.finish(CodePersonFinishes, l.r.EarlyFinishBy+" finishes the upgrade early", l.r.EarlyFinishBy)
 	}
@@ -443,7 +443,7 @@ func (l *look) canceledBy() Decision {
 }
 
 // canceled: Drover cancels only for a person, so somebody did.
-func (l *look) canceled() Decision {
+func (l *look) canceled() step {
 	if l.r != nil && !l.r.RollingBackAt.IsZero() && l.isOurs() && l.can(string(Rollback)) {
 		d, _ := l.takeBack()
 		return d

@@ -207,6 +207,28 @@ func failed(findings []Finding) string {
 	return strings.Join(texts, "; ")
 }
 
+// isSaid says that said is the short form of the findings: nothing has changed.
+// Most looks change nothing, so it is not written out to be compared.
+func isSaid(said string, findings []Finding) bool {
+	for i := range findings {
+		f, rest := &findings[i], said
+		ok := i == 0
+		if !ok {
+			rest, ok = strings.CutPrefix(rest, " ")
+		}
+		for _, word := range [...]string{f.Gate, "=", string(f.Verdict)} {
+			if ok {
+				rest, ok = strings.CutPrefix(rest, word)
+			}
+		}
+		if !ok {
+			return false
+		}
+		said = rest
+	}
+	return said == ""
+}
+
 // verdicts is the short form that is compared from look to look.
 func verdicts(findings []Finding) string {
 	if len(findings) == 0 {

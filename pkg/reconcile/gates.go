@@ -12,7 +12,7 @@ import (
 // know the other gates.
 func (l *look) judge() []Finding {
 	g := &l.in.Target.Gates
-	findings := make([]Finding, 0, 4)
+	findings := make([]Finding, 0, 2+len(g.Prometheus))
 	if g.Health != nil {
 		findings = append(findings, judgeHealth(l))
 	}
@@ -104,7 +104,7 @@ func judgeHTTP(l *look) Finding {
 	l.compareLatency(g)
 	f := l.judgeProbes(&prober{
 		gate: "http", every: g.Every.Duration, timeout: g.Timeout.Duration, threshold: g.FailureThreshold,
-		readings: &l.in.Observed.Probes, list: l.mem.probes.http,
+		readings: l.in.Observed.Probes, list: l.mem.probes.http,
 	})
 	if m := l.mem.probes.latency; f.Verdict == Pass && m != nil && m.slower != "" {
 		f.Verdict, f.Code, f.Detail = Hold, CodeSlower, m.slower
@@ -117,7 +117,7 @@ func judgeTCP(l *look) Finding {
 	g := l.in.Target.Gates.TCP
 	return l.judgeProbes(&prober{
 		gate: "tcp", every: g.Every.Duration, timeout: g.Timeout.Duration, threshold: g.FailureThreshold,
-		readings: &l.in.Observed.TCP, list: l.mem.probes.tcp,
+		readings: l.in.Observed.TCP, list: l.mem.probes.tcp,
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 
 // idle is active without an open rollout: know what runs, watch it while on
 // probation, and look for something newer.
-func (l *look) idle() Decision {
+func (l *look) idle() step {
 	if l.in.History.Baseline == nil {
 		return l.firstSight()
 	}
@@ -32,7 +32,7 @@ func (l *look) idle() Decision {
 }
 
 // firstSight takes what runs as the baseline and leaves it alone.
-func (l *look) firstSight() Decision {
+func (l *look) firstSight() step {
 	if l.isSigned() {
 		return l.adopt("first sight: the service runs a version this Drover signed")
 	}
@@ -52,7 +52,7 @@ func (l *look) firstSight() Decision {
 
 // adopt writes down what runs. After a rollback whose memory was lost Rancher
 // still names the digest that was taken back: it stays condemned (4.6).
-func (l *look) adopt(reason string) Decision {
+func (l *look) adopt(reason string) step {
 	b := l.running()
 	if img := l.in.Observed.Image; img.Problem == nil && img.Digest != b.Digest && !l.isSigned() && l.in.Target.FirstSight != desired.Deploy {
 		b.Over = img.Digest
@@ -68,7 +68,7 @@ func (l *look) adopt(reason string) Decision {
 
 // adoptUnknown takes a bare tag as a baseline of unknown digest, so that whatever
 // the tag resolves to is deployed.
-func (l *look) adoptUnknown() Decision {
+func (l *look) adoptUnknown() step {
 	b := l.running()
 	b.Digest, b.Manifest, b.Config = "", "", ""
 	for name := range b.Sidekicks {
@@ -133,13 +133,13 @@ func (l *look) isBaseline() bool {
 
 // repair goes to the pinned image when a rollback of a bare tag brought another
 // image than the one that was there before (ruling 4); once.
-func (l *look) repair() (Decision, bool) {
+func (l *look) repair() (step, bool) {
 	b, last := l.in.History.Baseline, l.in.History.Last
 	if last == nil || last.Outcome != RolledBack || b.Digest == "" || digestOf(b.Image) != "" {
-		return Decision{}, false
+		return step{}, false
 	}
 	if _, mismatch := l.isRunningImage(b.Config); !mismatch {
-		return Decision{}, false
+		return step{}, false
 	}
 	to := *b
 	to.Image = l.in.Observed.Image.Repository + "@" + b.Digest
@@ -148,10 +148,10 @@ func (l *look) repair() (Decision, bool) {
 
 // restore goes back to a launch configuration from before the finish, for a
 // person: by a fresh upgrade, because Rancher has forgotten its own way back.
-func (l *look) restore() (Decision, bool) {
+func (l *look) restore() (step, bool) {
 	back := l.in.History.Restoring
 	if back == nil {
-		return Decision{}, false
+		return step{}, false
 	}
 	reason := back.By + " goes back to " + short(back.To.Digest)
 	if l.isPaused() {
@@ -173,18 +173,18 @@ func (l *look) restore() (Decision, bool) {
 
 // probation watches a finished version. A late failure is answered by a fresh
 // upgrade back to the launch configuration that was good before.
-func (l *look) probation() (Decision, bool) {
+func (l *look) probation() (step, bool) {
 	w := l.in.History.Probation
 	if w == nil {
-		return Decision{}, false
+		return step{}, false
 	}
 	if !l.in.Now.Before(w.Until) {
 		l.record(Event{Kind: EventProbationOver, Code: CodeProbation, Rollout: w.Rollout.ID})
-		return Decision{}, false
+		return step{}, false
 	}
 	l.findings = l.judge()
 	if sum(l.findings) != Fail {
-		return Decision{}, false
+		return step{}, false
 	}
 	reason := "failed on probation: " + failed(l.findings)
 	if by := w.Rollout.FinishBy; by != "" || len(w.Rollout.Previous) == 0 || digestOf(l.fromOf(w)) == "" {
@@ -232,7 +232,7 @@ func (l *look) digestsOf(r Rollout) []string {
 
 // blockedStart holds back even a way home while nothing durable can be written or
 // a person paused the target.
-func (l *look) blockedStart() (Decision, bool) {
+func (l *look) blockedStart() (step, bool) {
 	switch {
 	case l.in.Observed.Fleet.NotDurable:
 		d := l.say(Probation, CodeNotDurable, l.every(), "failed on probation, and the journal cannot be written")
@@ -243,7 +243,7 @@ func (l *look) blockedStart() (Decision, bool) {
 		d.Alert = true
 		return d, true
 	}
-	return Decision{}, false
+	return step{}, false
 }
 
 // problemOfImages is the first followed image that cannot be read.
@@ -260,7 +260,7 @@ func (l *look) problemOfImages() *observe.Problem {
 }
 
 // next compares what the tags say with what runs.
-func (l *look) next() Decision {
+func (l *look) next() step {
 	if p := l.problemOfImages(); p != nil {
 		d := l.calm(CodeRegistryProblem, again, "the registry cannot be asked: "+p.Message)
 		d.Alert = p.Cause == observe.CauseAuth || p.Cause == observe.CauseInvalid
@@ -277,11 +277,11 @@ func (l *look) next() Decision {
 }
 
 // calm is Idle, or Probation while that lasts.
-func (l *look) calm(code Code, after time.Duration, reason string) Decision {
+func (l *look) calm(code Code, after time.Duration, reason string) step {
 	if w := l.in.History.Probation; w != nil && l.in.Now.Before(w.Until) {
 		return l.say(Probation, CodeProbation, l.every(), "on probation until %s", w.Until.UTC().Format(time.RFC3339))
 	}
-	return l.say(Idle, code, after, "%s", reason)
+	return step{Phase: Idle, Code: code, Reason: reason, RequeueAfter: after}
 }
 
 // wanted is the baseline the tags ask for. An index that brings the same manifest
@@ -289,21 +289,19 @@ func (l *look) calm(code Code, after time.Duration, reason string) Decision {
 func (l *look) wanted() (Baseline, bool) {
 	img := l.in.Observed.Image
 	b := l.in.History.Baseline
-	to := Baseline{Part: Part{Image: img.Repository + "@" + img.Digest, Digest: img.Digest, Manifest: img.Manifest, Config: img.Config}}
-	isNewer := differs(b.Part, to.Part)
-	if !isNewer {
-		to.Part = b.Part
+	to := Baseline{Part: b.Part}
+	isNewer := differs(b.Part, img)
+	if isNewer {
+		to.Part = partOf(img)
 	}
 	for name, from := range b.Sidekicks {
 		img, followed := l.in.Observed.Sidekicks[name]
 		if !followed {
 			continue
 		}
-		side := Part{Image: img.Repository + "@" + img.Digest, Digest: img.Digest, Manifest: img.Manifest, Config: img.Config}
-		if !differs(from, side) {
-			side = from
-		} else {
-			isNewer = true
+		side := from
+		if differs(from, img) {
+			side, isNewer = partOf(img), true
 		}
 		if to.Sidekicks == nil {
 			to.Sidekicks = make(map[string]Part, len(b.Sidekicks))
@@ -313,7 +311,12 @@ func (l *look) wanted() (Baseline, bool) {
 	return to, isNewer
 }
 
-func differs(from, to Part) bool {
+// partOf is an image pinned to what its tag names.
+func partOf(img observe.Image) Part {
+	return Part{Image: img.Repository + "@" + img.Digest, Digest: img.Digest, Manifest: img.Manifest, Config: img.Config}
+}
+
+func differs(from Part, to observe.Image) bool {
 	if to.Digest == from.Digest {
 		return false
 	}

@@ -39,6 +39,7 @@ const (
 	intervalRequests = 20
 	minIntervals     = 3
 	minFailures      = 3
+	minBurst         = 5
 	minFailureShare  = 0.02
 	// evidenceToFail is 1/α for α = 1 % (Ville); evidenceToBlame is what the
 	// comparison must add when the absolute test has fired.
@@ -70,11 +71,10 @@ func (l *look) countServers() {
 	}
 	var fresh, old observe.Counts
 	for i := range l.mem.tracked {
-		t := &l.mem.tracked[i]
-		if t.version == l.svc().Launch.Version {
-			add(&fresh, t.row.delta)
+		if l.mem.tracked[i].version == l.svc().Launch.Version {
+			add(&fresh, l.rows.of(i).delta)
 		} else {
-			add(&old, t.row.delta)
+			add(&old, l.rows.of(i).delta)
 		}
 	}
 	isBefore := l.r == nil && l.svc().State == observe.StateActive
@@ -91,32 +91,57 @@ func (l *look) countServers() {
 
 // noteRows sums the rows of this look by container.
 func (l *look) noteRows() {
-	for i := range l.mem.tracked {
-		l.mem.tracked[i].row = rows{}
-	}
-	servers := l.in.Observed.LoadBalancer.Servers
+	l.rows.fit(len(l.mem.tracked))
+	servers, hint := l.in.Observed.LoadBalancer.Servers, 0
 	for i := range servers {
 		s := &servers[i]
-		if t := at(l.mem.tracked, i, s.Container); t != nil {
-			t.row.note(s)
-		} else {
+		n := indexOf(l.mem.tracked, hint, s.Container)
+		if n < 0 {
 			l.mem.lb.unknown += s.Delta.Requests
+			continue
 		}
+		l.rows.of(n).note(s)
+		hint = n + 1
 	}
 	for i := range l.mem.tracked {
-		l.mem.tracked[i].noteRetries()
+		t := &l.mem.tracked[i]
+		row := l.rows.of(i)
+		wasUp, retries := t.wasUp || row.up > 0, t.retriesAfter(row)
+		if wasUp != t.wasUp || retries != t.retries {
+			t = &l.own()[i]
+			t.wasUp, t.retries = wasUp, retries
+		}
 	}
+}
+
+// rowTable is the rows of a look, by the place of the container in mem.tracked. It
+// has room for most services in itself: a look would otherwise leave more for the
+// collector than it costs.
+type rowTable struct {
+	few  [24]rows
+	many []rows
+}
+
+func (t *rowTable) fit(n int) {
+	if n > len(t.few) {
+		t.many = make([]rows, n-len(t.few))
+	}
+}
+
+func (t *rowTable) of(i int) *rows {
+	if i < len(t.few) {
+		return &t.few[i]
+	}
+	return &t.many[i-len(t.few)]
 }
 
 // rows are the server rows of one container in one look, together.
 type rows struct {
-	up, down, out, all int
+	up, down, out, all int16
 	delta              observe.Counts
 	// isUncounted says that a row is in mode tcp, which counts no requests: that
 	// nothing was served cannot be said.
 	isUncounted bool
-	// text is the status of a row that is not up.
-	text string
 }
 
 func (r *rows) note(s *observe.Server) {
@@ -126,29 +151,39 @@ func (r *rows) note(s *observe.Server) {
 		r.up++
 	case observe.ServerDown:
 		r.down++
-		r.text = s.Text + " " + s.Check
 	case observe.ServerOut:
 		r.out++
-		r.text = s.Text
 	case observe.ServerUnknown:
 	}
 	r.isUncounted = r.isUncounted || s.Uncounted
 	add(&r.delta, s.Delta)
 }
 
-// noteRetries counts connections that were refused without a request served
+// rowText is the status of a container's last row that is not up.
+func (l *look) rowText(container string) string {
+	servers := l.in.Observed.LoadBalancer.Servers
+	for i := len(servers) - 1; i >= 0; i-- {
+		switch s := &servers[i]; {
+		case s.Container != container:
+		case s.Status == observe.ServerDown:
+			return s.Text + " " + s.Check
+		case s.Status == observe.ServerOut:
+			return s.Text
+		}
+	}
+	return ""
+}
+
+// retriesAfter counts connections that were refused without a request served
 // between them, once the container was healthy.
-func (t *tracked) noteRetries() {
-	if t.row.up > 0 {
-		t.wasUp = true
-	}
+func (t *tracked) retriesAfter(row *rows) int64 {
 	switch {
-	case t.healthy.IsZero() || t.row.isUncounted:
-	case t.row.delta.Requests > 0:
-		t.retries = 0
-	default:
-		t.retries += t.row.delta.Retries
+	case t.healthy.IsZero() || row.isUncounted:
+		return t.retries
+	case row.delta.Requests > 0:
+		return 0
 	}
+	return t.retries + row.delta.Retries
 }
 
 func (m *lbMemory) count(fresh, old observe.Counts, p0, p1 float64) {
@@ -243,18 +278,18 @@ func (m *lbMemory) countedFailures(synthetic int64) int64 {
 // judgeServers looks at the rows of the new containers.
 func (l *look) judgeServers(f Finding) (Finding, bool) {
 	for i := range l.svc().Containers {
-		c, t := &l.svc().Containers[i], &l.mem.tracked[i]
+		c, t, row := &l.svc().Containers[i], &l.mem.tracked[i], l.rows.of(i)
 		if t.isLeaving || t.running.IsZero() || !l.isNew(c) || c.LaunchName != "" {
 			continue
 		}
 		f.Container = c.Name
 		switch {
-		case t.row.down > 0 && t.row.up == 0 && t.wasUp:
-			f.Verdict, f.Code, f.Detail = Fail, CodeServerDown, t.row.text
+		case row.down > 0 && row.up == 0 && t.wasUp:
+			f.Verdict, f.Code, f.Detail = Fail, CodeServerDown, l.rowText(c.ID)
 			return f, true
-		case t.row.down > 0 && t.wasUp, t.row.out > 0:
+		case row.down > 0 && t.wasUp, row.out > 0:
 			// Up at one instance and not at another, or taken out by a person (H19).
-			f.Verdict, f.Code, f.Detail = Hold, CodeServerOut, t.row.text
+			f.Verdict, f.Code, f.Detail = Hold, CodeServerOut, l.rowText(c.ID)
 			return f, true
 		case t.retries >= refusedLimit:
 			f.Verdict, f.Code, f.Failures = Fail, CodeRefused, t.retries
@@ -268,7 +303,7 @@ func (l *look) judgeServers(f Finding) (Finding, bool) {
 // judgeRates is the statistics: who fails more, and is it too much.
 func (l *look) judgeRates(f Finding) (Finding, bool) {
 	m := &l.mem.lb
-	isBurst := float64(m.failureRun) >= max(5, math.Ceil(math.Log(1e-6)/math.Log(l.firstGuess())))
+	isBurst := m.failureRun >= minBurst && float64(m.failureRun) >= math.Ceil(math.Log(1e-6)/math.Log(l.firstGuess()))
 	isSpread := m.interval.withFailures >= minIntervals && f.Failures >= minFailures
 	isWorse := f.Evidence >= evidenceToFail && float64(f.Failures) >= minFailureShare*float64(f.Requests)
 	isTooMany := m.absolute.l >= sumToFail || m.absolute.c >= cusumToFail
@@ -357,7 +392,7 @@ func (l *look) missingRow() string {
 		if t.isLeaving || t.running.IsZero() || !l.isNew(c) || c.LaunchName != "" {
 			continue
 		}
-		if t.row.all == 0 {
+		if l.rows.of(i).all == 0 {
 			return c.Name
 		}
 	}

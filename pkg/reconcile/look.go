@@ -11,18 +11,39 @@ import (
 
 // look is one decision in the making: the input, the memory as it changes, and
 // the events so far. It lives for one call of Decide.
+//
+// It holds the input by value and nothing keeps a pointer into it, so that it lives
+// on the stack: a look at a service where nothing changes leaves next to nothing
+// for the collector (TestDecideAllocatesAHandful).
 type look struct {
-	in *Input
+	in Input
 	// mem is the new memory.
 	mem Memory
 	// r is the open rollout; nil when none is.
 	r *Rollout
+	// ownsTracked says that mem.tracked is this look's own copy, free to be changed.
+	ownsTracked bool
+	// rows is what the load balancer showed in this look; empty when it could not be
+	// read.
+	rows rowTable
 	// events are the durable facts so far.
 	events   []Event
 	findings []Finding
 	// isGap says that looks were missed: the bake is from zero. isJump says that
 	// so much was missed that a deadline is not believed in this look (C15).
 	isGap, isJump bool
+}
+
+// step is what a state says: a decision without the memory, which is large and
+// the look's until the end. Its fields are Decision's.
+type step struct {
+	Phase        Phase
+	Code         Code
+	Reason       string
+	Action       Action
+	Plan         *Plan
+	Alert        bool
+	RequeueAfter time.Duration
 }
 
 const (
@@ -78,13 +99,13 @@ func (l *look) judged() string {
 	return ""
 }
 
-// say makes the decision that writes nothing.
-func (l *look) say(p Phase, code Code, again time.Duration, format string, args ...any) Decision {
+// say makes the step that writes nothing.
+func (l *look) say(p Phase, code Code, again time.Duration, format string, args ...any) step {
 	reason := format
 	if len(args) > 0 {
 		reason = fmt.Sprintf(format, args...)
 	}
-	return Decision{Phase: p, Code: code, Reason: reason, RequeueAfter: again}
+	return step{Phase: p, Code: code, Reason: reason, RequeueAfter: again}
 }
 
 // record adds a durable fact.
@@ -96,18 +117,18 @@ func (l *look) record(e Event) {
 	l.events = append(l.events, e)
 }
 
-// close completes a decision: memory, findings, and a status line when something
-// a person would see has changed.
-func (l *look) close(d Decision) Decision {
-	d.Memory, d.Gates, d.BakeStart = l.mem, l.findings, l.mem.bakeStart
+// close completes a step to a decision: memory, findings, and a status line when
+// something a person would see has changed.
+func (l *look) close(s step) Decision {
 	st := &l.in.History.Status
-	v := verdicts(l.findings)
-	if st.Phase != d.Phase || st.Code != d.Code || st.Verdicts != v || st.Alert != d.Alert {
-		now := Status{Phase: d.Phase, Code: d.Code, Reason: d.Reason, Verdicts: v, Alert: d.Alert, Since: l.in.Now}
+	if st.Phase != s.Phase || st.Code != s.Code || st.Alert != s.Alert || !isSaid(st.Verdicts, l.findings) {
+		now := Status{Phase: s.Phase, Code: s.Code, Reason: s.Reason, Verdicts: verdicts(l.findings), Alert: s.Alert, Since: l.in.Now}
 		l.record(Event{Kind: EventStatus, Status: &now})
 	}
-	d.Events = l.events
-	return d
+	return Decision{
+		Phase: s.Phase, Code: s.Code, Reason: s.Reason, Action: s.Action, Plan: s.Plan, Alert: s.Alert, RequeueAfter: s.RequeueAfter,
+		Gates: l.findings, Events: l.events, BakeStart: l.mem.bakeStart, Memory: l.mem,
+	}
 }
 
 func (l *look) svc() *observe.Service { return &l.in.Observed.Service }

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -28,7 +29,8 @@ type Memory struct {
 	sent sent
 	// scale is the number the last look expected.
 	scale int
-	// tracked are the containers of the last look, in its order.
+	// tracked are the containers of the last look, in its order. Memories of looks
+	// between which nothing changed share it; see own.
 	tracked []tracked
 	// replaced counts new containers that vanished and were made again.
 	replaced int
@@ -63,8 +65,6 @@ type tracked struct {
 	// retries are connections the load balancer had to send elsewhere since the
 	// server last served one.
 	retries int64
-	// row is what the load balancer showed of it in this look.
-	row rows
 }
 
 // Sent records that a decision's action left, so that the next looks wait for
@@ -120,14 +120,47 @@ func indexOf(entries []tracked, hint int, id string) int {
 	return -1
 }
 
+// own is the tracked containers, to be changed: the first time in a look they are
+// copied, because the memory of the caller's input stays as it was.
+func (l *look) own() []tracked {
+	if !l.ownsTracked {
+		l.mem.tracked, l.ownsTracked = slices.Clone(l.mem.tracked), true
+	}
+	return l.mem.tracked
+}
+
 // track updates the containers' part from a look: one entry per container, in the
-// same order. It copies before it writes: the memory of the caller's input stays
-// as it was.
+// same order.
 func (l *look) track() {
-	before, containers := l.mem.tracked, l.svc().Containers
-	next := make([]tracked, len(containers))
+	before := l.mem.tracked
+	if !l.isTracked(before) {
+		l.trackAnew(before)
+		l.mem.replaced += l.vanished(before)
+	}
+	l.mem.probes.http = l.keepProbes(l.mem.probes.http, before, l.in.Target.Gates.HTTP != nil)
+	l.mem.probes.tcp = l.keepProbes(l.mem.probes.tcp, before, l.in.Target.Gates.TCP != nil)
+}
+
+// isTracked says that this look shows the containers of the one before, in its
+// order, and nothing new of any of them.
+func (l *look) isTracked(before []tracked) bool {
+	if len(before) != len(l.svc().Containers) {
+		return false
+	}
+	checked := l.svc().HasHealthCheck
+	for i := range before {
+		if !before[i].isStill(&l.svc().Containers[i], checked) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *look) trackAnew(before []tracked) {
+	containers := l.svc().Containers
+	l.mem.tracked, l.ownsTracked = make([]tracked, len(containers)), true
 	for i := range containers {
-		c, t := &containers[i], &next[i]
+		c, t := &containers[i], &l.mem.tracked[i]
 		if old := at(before, i, c.ID); old != nil {
 			*t = *old
 		} else {
@@ -136,10 +169,11 @@ func (l *look) track() {
 		t.isLeaving = isLeaving(c)
 		t.update(c, l.svc().HasHealthCheck, l.in.Now)
 	}
-	l.mem.tracked = next
-	l.mem.replaced += l.vanished(before)
-	l.mem.probes.http = l.keepProbes(l.mem.probes.http, before, l.in.Target.Gates.HTTP != nil)
-	l.mem.probes.tcp = l.keepProbes(l.mem.probes.tcp, before, l.in.Target.Gates.TCP != nil)
+}
+
+// isStill says that update would change nothing.
+func (t *tracked) isStill(c *observe.Container, checked bool) bool {
+	return t.id == c.ID && t.isLeaving == isLeaving(c) && t.running.IsZero() != isRunning(c) && t.healthy.IsZero() != isHealthy(c, checked)
 }
 
 func (t *tracked) update(c *observe.Container, checked bool, now time.Time) {

@@ -148,7 +148,7 @@ func (m *metricMemory) text(g *desired.PrometheusGate) string {
 
 // checkMetrics: a query that gives nothing now would give nothing to judge by,
 // and a value that is out already is nobody's but the running version's.
-func checkMetrics(l *look) *Decision {
+func checkMetrics(l *look) *step {
 	gates := l.in.Target.Gates.Prometheus
 	for i := range gates {
 		g, r := &gates[i], l.metric(i)

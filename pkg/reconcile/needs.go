@@ -5,7 +5,7 @@ import "gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 // Need looks at what is cheap: history, service and images as the caches have
 // them.
 func Need(in Input) observe.Wants {
-	l := &look{in: &in, mem: in.Memory, r: in.History.Rollout}
+	l := &look{in: in, mem: in.Memory, r: in.History.Rollout}
 	h := &in.History
 	switch {
 	case l.r != nil:

@@ -23,7 +23,7 @@ const (
 
 // prepare brings a newer digest to its start: first the rules that need nothing
 // but memory, then the settle time, then the preflight.
-func (l *look) prepare(to Baseline) Decision {
+func (l *look) prepare(to Baseline) step {
 	if d, stop := l.refused(to); stop {
 		return d
 	}
@@ -44,7 +44,7 @@ func (l *look) prepare(to Baseline) Decision {
 }
 
 // refused is what no waiting changes: quarantine, a tag that moved back, a person.
-func (l *look) refused(to Baseline) (Decision, bool) {
+func (l *look) refused(to Baseline) (step, bool) {
 	h := &l.in.History
 	isReleased := l.isReleased(to)
 	for d, q := range h.Quarantine {
@@ -72,7 +72,7 @@ func (l *look) refused(to Baseline) (Decision, bool) {
 		d.Alert = true
 		return d, true
 	}
-	return Decision{}, false
+	return step{}, false
 }
 
 // isReleased says that a person asked for this digest by name.
@@ -91,7 +91,7 @@ func (l *look) settling() time.Duration {
 }
 
 // preflight asks the conditions of a start, cheapest first.
-func (l *look) preflight() *Decision {
+func (l *look) preflight() *step {
 	if d := checkImage(l); d != nil {
 		return d
 	}
@@ -111,13 +111,13 @@ func (l *look) preflight() *Decision {
 }
 
 // not is a reason not to start yet.
-func (l *look) not(code Code, alert bool, format string, args ...any) *Decision {
+func (l *look) not(code Code, alert bool, format string, args ...any) *step {
 	d := l.say(Preflight, code, l.every(), format, args...)
 	d.Alert = alert
 	return &d
 }
 
-func checkImage(l *look) *Decision {
+func checkImage(l *look) *step {
 	images := []observe.Image{l.in.Observed.Image}
 	for _, img := range l.in.Observed.Sidekicks {
 		images = append(images, img)
@@ -133,7 +133,7 @@ func checkImage(l *look) *Decision {
 	return nil
 }
 
-func checkService(l *look) *Decision {
+func checkService(l *look) *step {
 	s := l.svc()
 	_, old := l.countVersions()
 	switch {
@@ -154,7 +154,7 @@ func checkService(l *look) *Decision {
 	return nil
 }
 
-func checkCapacity(l *look) *Decision {
+func checkCapacity(l *look) *step {
 	s, hosts, r := l.svc(), l.in.Observed.Hosts, l.in.Target.Rollout
 	switch {
 	case hosts.Problem != nil:
@@ -172,7 +172,7 @@ func checkCapacity(l *look) *Decision {
 
 // checkWayBack: a rollout starts only if its rollback is known to be possible
 // (I12).
-func checkWayBack(l *look) *Decision {
+func checkWayBack(l *look) *step {
 	b, p := l.in.History.Baseline, l.in.Observed.Previous
 	r := l.in.Target.Rollout
 	batches := (l.expected() + r.BatchSize - 1) / r.BatchSize
@@ -193,7 +193,7 @@ func checkWayBack(l *look) *Decision {
 }
 
 // checkGates: somebody must be able to see, and what runs now must be well.
-func checkGates(l *look) *Decision {
+func checkGates(l *look) *step {
 	g := l.in.Target.Gates
 	if !l.svc().HasHealthCheck && g.HTTP == nil && g.TCP == nil {
 		return l.not(CodeNoHealthSource, true, "the service has no health check and the target no http or tcp gate: nothing would tell a dead version")
@@ -210,7 +210,7 @@ func checkGates(l *look) *Decision {
 	return checkMetrics(l)
 }
 
-func checkLoadBalancer(l *look) *Decision {
+func checkLoadBalancer(l *look) *step {
 	g := l.in.Target.Gates.LoadBalancer
 	if g == nil {
 		return nil
@@ -232,7 +232,7 @@ func checkLoadBalancer(l *look) *Decision {
 	return nil
 }
 
-func checkProbes(l *look) *Decision {
+func checkProbes(l *look) *step {
 	g := &l.in.Target.Gates
 	if g.HTTP != nil {
 		if d := l.checkProbed(&l.in.Observed.Probes, l.mem.probes.http, "probe"); d != nil {
@@ -245,7 +245,7 @@ func checkProbes(l *look) *Decision {
 	return nil
 }
 
-func (l *look) checkProbed(readings *observe.Probes, list []probed, what string) *Decision {
+func (l *look) checkProbed(readings *observe.Probes, list []probed, what string) *step {
 	if p := readings.Problem; p != nil {
 		return l.not(CodeBaselineBlind, false, "the containers cannot be probed: %s", p.Message)
 	}
@@ -257,7 +257,7 @@ func (l *look) checkProbed(readings *observe.Probes, list []probed, what string)
 }
 
 // checkBudgets: what else goes on (I4), and whether anything can be written.
-func checkBudgets(l *look) *Decision {
+func checkBudgets(l *look) *step {
 	f := l.in.Observed.Fleet
 	hasLoadBalancer := l.in.Target.Gates.LoadBalancer != nil
 	switch {
@@ -290,7 +290,7 @@ func (l *look) pinFirst() (Baseline, bool) {
 }
 
 // start makes the decision to upgrade. Its event is on disk before the request.
-func (l *look) start(kind Kind, to Baseline, code Code, reason string) Decision {
+func (l *look) start(kind Kind, to Baseline, code Code, reason string) step {
 	r := l.newRollout(kind, to)
 	l.r = r
 	l.record(Event{Kind: EventStarted, Start: r, Code: code, Reason: reason})

@@ -41,7 +41,7 @@ func (l *look) prove() string {
 	checked := l.svc().HasHealthCheck
 	for i := range l.svc().Containers {
 		c := &l.svc().Containers[i]
-		if l.isNew(c) && isRunning(c) && !isHealthy(c, checked) {
+		if isRunning(c) && !isHealthy(c, checked) && l.isNew(c) {
 			return fmt.Sprintf("%s is %s", c.Name, orUnknown(c.Health))
 		}
 	}
@@ -63,8 +63,8 @@ func (l *look) proveImages() string {
 		if problem := l.proveContainer(c); problem != "" {
 			return problem
 		}
-		if c.LaunchName == "" && l.isNew(c) {
-			good++
+		if c.LaunchName == "" && isRunning(c) {
+			good++ // Proved, and so of the wanted version.
 		}
 	}
 	if want := l.expected(); good < want {
@@ -75,12 +75,14 @@ func (l *look) proveImages() string {
 
 func (l *look) proveContainer(c *observe.Container) string {
 	launch := l.launchOf(c)
-	switch {
-	case launch == nil:
+	if launch == nil {
 		return c.Name + " belongs to no launch configuration"
-	case !l.isNew(c) && isRunning(c):
+	}
+	isNew := c.Version == launch.Version
+	switch {
+	case !isNew && isRunning(c):
 		return c.Name + " of another version still runs"
-	case !l.isNew(c):
+	case !isNew:
 		return "" // Stopped: Rancher keeps it for the way back.
 	case c.Image != launch.Image:
 		return fmt.Sprintf("%s runs %s", c.Name, c.Image)

@@ -86,7 +86,11 @@ func (w *walk) step() {
 	w.tick()
 	w.now = w.now.Add(2 * time.Second)
 	in := Input{Target: InForce(w.target, w.history), Observed: w.snapshotOnce(), History: w.history, Memory: w.memory, Now: w.now}
+	kept := slices.Clone(in.Memory.tracked)
 	first, second := Decide(in), Decide(in)
+	if !slices.Equal(in.Memory.tracked, kept) {
+		w.fail("I14: Decide changed the memory it was given")
+	}
 	if first.Phase != second.Phase || first.Code != second.Code || first.Action != second.Action || !reflect.DeepEqual(first.Memory, second.Memory) {
 		w.fail("I14: the same input gave %s %s and %s %s", first.Phase, first.Code, second.Phase, second.Code)
 	}

@@ -9,7 +9,7 @@ import (
 
 // takeBack answers what ends a rollout early, in upgrading and upgraded alike: a
 // rollback already decided, a person's abort, a gate that fails.
-func (l *look) takeBack() (Decision, bool) {
+func (l *look) takeBack() (step, bool) {
 	if !l.r.RollingBackAt.IsZero() {
 		return l.repeatRollback(), true
 	}
@@ -20,7 +20,7 @@ func (l *look) takeBack() (Decision, bool) {
 	if sum(l.findings) == Fail {
 		return l.rollBack(CodeGateFailed, failed(l.findings), isCondemned(l.findings), ""), true
 	}
-	return Decision{}, false
+	return step{}, false
 }
 
 func (l *look) aborted() string {
@@ -35,7 +35,7 @@ func (l *look) aborted() string {
 
 // repeatRollback sends a rollback again that Rancher shows no sign of: it is safe
 // to repeat, after looks that agree, and only until its deadline.
-func (l *look) repeatRollback() Decision {
+func (l *look) repeatRollback() step {
 	if d, done := l.awaitEffect(Rollback, RollingBack); done {
 		return d
 	}
@@ -49,27 +49,27 @@ func (l *look) repeatRollback() Decision {
 
 // awaitEffect waits after a write until enough looks agree that it had no effect
 // (I10).
-func (l *look) awaitEffect(a Action, p Phase) (Decision, bool) {
+func (l *look) awaitEffect(a Action, p Phase) (step, bool) {
 	if l.mem.sent.action != a {
-		return Decision{}, false
+		return step{}, false
 	}
 	l.mem.sent.looks++
 	if l.mem.sent.looks < proofLooks {
 		return l.say(p, CodeAwaitingRancher, l.every(), "waiting for Rancher to show %s", a), true
 	}
 	l.mem.sent = sent{}
-	return Decision{}, false
+	return step{}, false
 }
 
 // deadline is the rollout's own, absolute. Without a failure it takes the version
 // back as inconclusive: the digest is not condemned.
-func (l *look) deadline() (Decision, bool) {
+func (l *look) deadline() (step, bool) {
 	if l.isJump || l.in.Now.Before(l.r.Deadline) {
-		return Decision{}, false
+		return step{}, false
 	}
 	if l.mem.state == "upgraded" && !l.mem.passedSince.IsZero() {
 		// Passed and waiting for a person: the approval has its own limit.
-		return Decision{}, false
+		return step{}, false
 	}
 	if l.in.Target.Rollout.OnDeadline == desired.TimeoutHold {
 		d := l.say(Bake, CodeDeadline, l.every(), "the deadline is over without a verdict: a person decides")

@@ -132,7 +132,7 @@ type prober struct {
 	gate           string
 	every, timeout time.Duration
 	threshold      int
-	readings       *observe.Probes
+	readings       observe.Probes
 	list           []probed
 }
 
