@@ -20,8 +20,9 @@ func sandboxCommand() *cobra.Command {
 		Use:   "sandbox",
 		Short: "Run a registry, a Rancher 1.6, a service and a load balancer for other clients",
 		Long: `Run a whole small world on loopback addresses: a registry that takes real pushes,
-a Rancher 1.6 (v2-beta), the service gf-chat/parrot-rest on three containers, and
-a load balancer with HAProxy's statistics. Nothing is deployed by itself.
+a Rancher 1.6 (v2-beta, and v1 for old tools), the service gf-chat/parrot-rest on
+three containers, and a load balancer with HAProxy's statistics. Nothing is deployed
+by itself.
 
 The first line on standard output is one JSON object that says where everything
 is. SIGTERM or Ctrl-C ends it.

@@ -136,6 +136,10 @@ var matrix = []trial{
 		w.server.AddProject("second")
 		w.server.AddKey(ranchersim.Key{Access: "USER", Secret: "u", Kind: ranchersim.AccountKey})
 	}, env: []string{"RANCHER_ACCESS_KEY=USER", "RANCHER_SECRET_KEY=u"}, ours: []string{"no --environment was named"}},
+	{name: "two environments of one name: the last", prepare: func(w *twin) {
+		w.server.AddProject("DEV")
+		w.server.AddKey(ranchersim.Key{Access: "USER", Secret: "u", Kind: ranchersim.AccountKey})
+	}, env: []string{"RANCHER_ACCESS_KEY=USER", "RANCHER_SECRET_KEY=u"}, args: args("--environment dev")},
 	{
 		name: "key of a container", prepare: func(w *twin) {
 			w.server.AddKey(ranchersim.Key{Access: "AGENT", Secret: "a", Kind: ranchersim.AgentKey, Project: w.server.ProjectID()})

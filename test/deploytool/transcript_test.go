@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -58,9 +59,32 @@ func TestTranscript(t *testing.T) {
 	tool := pypi(t)
 	w := startWorld(t, "--speed", "10")
 	digest := w.digest("latest")
-	env := w.environ(tool, "DIGEST="+digest)
+	if n := w.play("The old tool against the sandbox", tool); n < 10 {
+		t.Errorf("the transcript has %d commands, want all that the tool can do", n)
+	}
+	w.isAsTheTranscriptLeaves(digest)
+}
+
+// TestOwnTranscript plays the one of ours.
+func TestOwnTranscript(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("waits for upgrades two seconds at a time")
+	}
+	link := filepath.Join(t.TempDir(), "upgrade")
+	if err := os.Symlink(drover(t), link); err != nil {
+		t.Fatal(err)
+	}
+	startWorld(t, "--speed", "10").play("Use it", link)
+}
+
+// play runs the commands below a heading, with the tool on the path, and compares what they print.
+func (w *world) play(heading, tool string) (commands int) {
+	t := w.t
+	t.Helper()
+	env := w.environ(tool, "DIGEST="+w.digest("latest"))
 	shown := strings.NewReplacer(w.Registry, shownRegistry, strings.TrimPrefix(w.Rancher, "http://"), shownRancher)
-	steps, code := transcript(t, "The old tool against the sandbox"), 0
+	steps, code := transcript(t, heading), 0
 	for _, s := range steps {
 		if s.command == "echo $?" {
 			if want := strings.TrimSpace(s.output); strconv.Itoa(code) != want {
@@ -74,10 +98,7 @@ func TestTranscript(t *testing.T) {
 			t.Errorf("$ %s\n%swant:\n%s", s.command, output, s.output)
 		}
 	}
-	if len(steps) < 10 {
-		t.Errorf("the transcript has %d commands, want all that the tool can do", len(steps))
-	}
-	w.isAsTheTranscriptLeaves(digest)
+	return len(steps)
 }
 
 // isAsTheTranscriptLeaves checks in Rancher itself what the tool said.
