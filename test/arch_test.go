@@ -27,6 +27,9 @@ var mayImport = map[string][]string{
 	"internal/ranchersim":            {},
 	"internal/sandbox":               {"internal/ranchersim", "internal/registry/registrytest"},
 
+	// Compose files are read for people; the daemon knows nothing of them.
+	"internal/compose": {"pkg/desired"},
+
 	"internal/controller": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/registry", "internal/rancher", "internal/probe", "internal/journal", "internal/logs",
@@ -41,6 +44,7 @@ var mayImport = map[string][]string{
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
 		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/web",
+		"internal/compose",
 	},
 
 	"test":        {},
@@ -65,7 +69,8 @@ var heavy = map[string][]string{
 	"github.com/go-logr/zapr":                          {"cmd/controller"},
 	"k8s.io/client-go":                                 {"internal/controller"},
 	"sigs.k8s.io/yaml":                                 {"pkg/desired", "tests"},
-	"go.yaml.in/yaml":                                  {"pkg/desired", "tests"},
+	"go.yaml.in/yaml":                                  {"pkg/desired", "internal/compose", "tests"},
+	"github.com/compose-spec/compose-go":               {"internal/compose"},
 	"github.com/invopop/jsonschema":                    {"pkg/desired"},
 	"github.com/santhosh-tekuri/jsonschema":            {"tests"},
 	"github.com/rogpeppe/go-internal":                  {"tests"},

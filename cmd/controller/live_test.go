@@ -143,6 +143,7 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(b.dir, "state")); err == nil {
 		t.Error("plan left a state directory")
 	}
+	b.export()
 	stop := b.daemon()
 	b.awaitStatus(`"nothing-to-do"`)
 	b.drover(exitRefused, "approve", "parrot-rest")
@@ -169,6 +170,20 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	}
 	b.journal(good)
 	b.keepsSecrets()
+}
+
+// export prints the running stack as a configuration.
+func (b *bench) export() {
+	b.t.Helper()
+	out := b.drover(exitOK, "export", "gf-chat")
+	for _, want := range []string{"service: parrot-rest", "image: " + b.world.Info().Image, "http: {port: 8080, path: /healthz}"} {
+		if !strings.Contains(out, want) {
+			b.t.Errorf("export does not say %q:\n%s", want, out)
+		}
+	}
+	if out := b.drover(exitFailed, "export", "nowhere"); !strings.Contains(out, "there is no stack nowhere") {
+		b.t.Errorf("export of an unknown stack says %q", out)
+	}
 }
 
 func (b *bench) push(behaviour string) string {

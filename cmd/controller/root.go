@@ -34,7 +34,8 @@ type options struct {
 var commands = []func(*options) *cobra.Command{
 	runCommand, planCommand, validateCommand, statusCommand, historyCommand, logsCommand,
 	approveCommand, finishCommand, rollbackCommand, pauseCommand, resumeCommand, retryCommand,
-	schemaCommand, healthcheckCommand, versionCommand, deployCommand,
+	importCommand, exportCommand, lintCommand, deployCommand,
+	schemaCommand, healthcheckCommand, versionCommand,
 }
 
 // embedded are the verbs that need no configuration.
