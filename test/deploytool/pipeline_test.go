@@ -97,3 +97,31 @@ func TestLogs(t *testing.T) {
 		t.Errorf("exit %d, want that there is no such service:\n%s", code, output)
 	}
 }
+
+// TestPipelinesAreWhole: both examples are YAML, and every job's stage is one of the pipeline's.
+func TestPipelinesAreWhole(t *testing.T) {
+	for _, path := range []string{pipeline, "../../deploy/gitlab-ci.yml"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var jobs map[string]any
+		if err := yaml.Unmarshal(text, &jobs); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		stages, _ := jobs["stages"].([]any)
+		seen := 0
+		for name, value := range jobs {
+			job, isJob := value.(map[string]any)
+			if !isJob || job["script"] == nil {
+				continue
+			}
+			if seen++; !slices.Contains(stages, job["stage"]) {
+				t.Errorf("%s: job %s is of stage %v, which is none of %v", path, name, job["stage"], stages)
+			}
+		}
+		if seen < 4 {
+			t.Errorf("%s has %d jobs: the test looks in the wrong place", path, seen)
+		}
+	}
+}
