@@ -31,7 +31,7 @@ func newDaemon(config *desired.Config, stateDir string, log logr.Logger, more ..
 	if err != nil {
 		return nil, err
 	}
-	j, err := journal.Open(stateDir, journal.Options{})
+	j, err := journal.Open(stateDir, journal.Options{First: id.IsNew})
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func newDaemon(config *desired.Config, stateDir string, log logr.Logger, more ..
 		Observer: clients.Observer(), Rancher: clients.Rancher, Journal: j, Tailer: clients.Logs,
 		Past: pastReader(stateDir), Self: id.Owner, Log: log, Now: time.Now,
 	}, config, histories)
-	core.BeConservative(id.ConservativeUntil(j.Recovery()))
+	core.BeConservative(controller.ConservativeUntil(j.Recovery()))
 	d := &daemon{clients: clients, journal: j}
 	d.control = controller.New(core, d.compact, append(clients.Runners(), more...)...)
 	clients.Wake(d.control)

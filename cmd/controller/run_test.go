@@ -209,6 +209,31 @@ func TestBadVersionIsTakenBackAndStaysAway(t *testing.T) {
 	}
 }
 
+// TestStartWithoutNewsWritesNothing: a daemon that is started again and finds what
+// it left adds no line to the journal, however its first looks go.
+func TestStartWithoutNewsWritesNothing(t *testing.T) {
+	p := newPeer(t)
+	p.start()
+	p.awaitAdopted()
+	p.await("a look found nothing to do", func() bool { return p.history().Status.Code == reconcile.CodeNothingToDo })
+	p.kill()
+	before, err := os.ReadFile(filepath.Join(p.state(), "journal.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	digest := p.push("serve")
+	p.await("the next digest is started", func() bool { return digestIn(p.service().Launch.Image) == digest })
+	after, err := os.ReadFile(filepath.Join(p.state(), "journal.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	added, isAdded := strings.CutPrefix(string(after), string(before))
+	if first, _, _ := strings.Cut(added, "\n"); !isAdded || !strings.Contains(first, digest[:19]) {
+		t.Errorf("the first line after the restart is %s, want the new digest's", first)
+	}
+}
+
 // TestStopRollsNothingBack: SIGTERM ends the daemon within ten seconds, and the
 // service stays as it is (C35).
 func TestStopRollsNothingBack(t *testing.T) {

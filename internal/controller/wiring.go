@@ -242,8 +242,8 @@ const conservative = time.Hour
 
 // ConservativeUntil is the end of that time (C11, C12); zero when the journal is
 // whole, or when there never was one here.
-func (id Identity) ConservativeUntil(r journal.Recovery) time.Time {
-	if r.IncompleteSince.IsZero() || id.IsNew && r.Created {
+func ConservativeUntil(r journal.Recovery) time.Time {
+	if r.IncompleteSince.IsZero() {
 		return time.Time{}
 	}
 	return r.IncompleteSince.Add(conservative)

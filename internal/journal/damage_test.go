@@ -111,6 +111,31 @@ func TestAFileWithoutAnyLineIsKeptAside(t *testing.T) {
 	}
 }
 
+// TestAFirstJournalHasLostNothing: neither when it begins nor when it is opened
+// again; but rotated files tell that it is not the first.
+func TestAFirstJournalHasLostNothing(t *testing.T) {
+	dir := t.TempDir()
+	j := mustOpen(t, dir, Options{First: true})
+	if r := j.Recovery(); !r.Created || !r.IncompleteSince.IsZero() {
+		t.Errorf("Recovery = %+v, want Created and nothing incomplete", r)
+	}
+	mustAppend(t, j, 1, 2)
+	if err := errors.Join(j.Rotate(story(1, 2)), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	j = mustOpen(t, dir, Options{})
+	if r := j.Recovery(); r.Created || !r.IncompleteSince.IsZero() {
+		t.Errorf("opened again: Recovery = %+v, want nothing", r)
+	}
+	if err := errors.Join(j.Close(), os.Remove(filepath.Join(dir, activeName))); err != nil {
+		t.Fatal(err)
+	}
+	j = mustOpen(t, dir, Options{First: true})
+	if r := j.Recovery(); !r.Created || r.IncompleteSince.IsZero() {
+		t.Errorf("lost: Recovery = %+v, want it incomplete: there are rotated files", r)
+	}
+}
+
 func TestALostJournalContinuesAfterItsRotatedFiles(t *testing.T) {
 	dir := t.TempDir()
 	j := mustOpen(t, dir, Options{})

@@ -28,6 +28,9 @@ type Options struct {
 	MaxSize int64
 	// Keep is how many rotated files are kept; default 8, negative means all.
 	Keep int
+	// First says that the caller knows of no earlier journal here: one that begins
+	// now has lost nothing.
+	First bool
 	// Now gives entries without a time theirs; default time.Now.
 	Now func() time.Time
 

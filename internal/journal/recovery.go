@@ -24,7 +24,7 @@ type Recovery struct {
 	// Cause is the damage.
 	Cause error
 	// IncompleteSince is when this journal last began without knowing its past:
-	// its creation, or its last cut. Callers start conservatively until some
+	// its creation, unless it was the first here, or its last cut. Callers start conservatively until some
 	// time after it, also when they were restarted in between.
 	IncompleteSince time.Time
 }
@@ -41,7 +41,7 @@ type marker struct {
 	// Cause is the damage.
 	Cause string `json:"cause,omitempty"`
 	// IncompleteSince is Recovery's; it travels through rotations.
-	IncompleteSince time.Time `json:"incompleteSince"`
+	IncompleteSince time.Time `json:"incompleteSince,omitzero"`
 }
 
 // entry wraps the marker.
@@ -83,6 +83,9 @@ func (j *Journal) create() error {
 		return err
 	}
 	now := j.opts.Now()
+	if j.opts.First && last.hash == genesis {
+		now = time.Time{}
+	}
 	j.recovery = Recovery{Created: true, IncompleteSince: now}
 	return j.install(strings.NewReader(""), extent{last: last}, marker{Event: "created", IncompleteSince: now}, "", nil)
 }

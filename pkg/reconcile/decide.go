@@ -77,6 +77,7 @@ func (l *look) unreadable() step {
 	l.mem.bakeStart, l.mem.passedSince = time.Time{}, time.Time{}
 	d := l.say(Blind, CodeBlind, l.soon(), "Rancher cannot be read: %s", p.Message)
 	d.Alert = p.Cause == observe.CauseAuth || blind >= l.in.Target.Rollout.NoDataLimit.Duration
+	d.isPending = p.Cause == observe.CausePending && !d.Alert
 	return d
 }
 

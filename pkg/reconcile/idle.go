@@ -41,7 +41,7 @@ func (l *look) firstSight() step {
 	}
 	if p := l.problemOfImages(); p != nil {
 		d := l.say(Preflight, CodeRegistryProblem, again, "first sight: the registry does not say what the tag is: %s", p.Message)
-		d.Alert = p.Cause == observe.CauseAuth
+		d.Alert, d.isPending = p.Cause == observe.CauseAuth, p.Cause == observe.CausePending
 		return d
 	}
 	if digestOf(l.svc().Launch.Image) != "" {
@@ -264,6 +264,7 @@ func (l *look) next() step {
 	if p := l.problemOfImages(); p != nil {
 		d := l.calm(CodeRegistryProblem, again, "the registry cannot be asked: "+p.Message)
 		d.Alert = p.Cause == observe.CauseAuth || p.Cause == observe.CauseInvalid
+		d.isPending = p.Cause == observe.CausePending
 		return d
 	}
 	to, isNewer := l.wanted()

@@ -44,6 +44,10 @@ type step struct {
 	Plan         *Plan
 	Alert        bool
 	RequeueAfter time.Duration
+	// isPending says that nothing has been seen yet: a daemon that begins has not
+	// read its peers. That is no news of the target, and a start writes
+	// nothing for each of thousands.
+	isPending bool
 }
 
 const (
@@ -121,7 +125,7 @@ func (l *look) record(e Event) {
 // something a person would see has changed.
 func (l *look) close(s step) Decision {
 	st := &l.in.History.Status
-	if st.Phase != s.Phase || st.Code != s.Code || st.Alert != s.Alert || !isSaid(st.Verdicts, l.findings) {
+	if !s.isPending && (st.Phase != s.Phase || st.Code != s.Code || st.Alert != s.Alert || !isSaid(st.Verdicts, l.findings)) {
 		now := Status{Phase: s.Phase, Code: s.Code, Reason: s.Reason, Verdicts: verdicts(l.findings), Alert: s.Alert, Since: l.in.Now}
 		l.record(Event{Kind: EventStatus, Status: &now})
 	}
