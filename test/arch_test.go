@@ -22,6 +22,10 @@ var mayImport = map[string][]string{
 	"internal/logs":     {"pkg/desired", "pkg/observe"},
 	"internal/journal":  {},
 
+	// What else judges a version is called by one client and answered to nobody.
+	"internal/gitlab": {},
+	"internal/check":  {"pkg/observe", "internal/gitlab"},
+
 	// The world for tests and the demo does not know Drover.
 	"internal/registry/registrytest": {},
 	"internal/ranchersim":            {},
@@ -33,6 +37,7 @@ var mayImport = map[string][]string{
 	"internal/controller": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/registry", "internal/rancher", "internal/probe", "internal/journal", "internal/logs",
+		"internal/check", "internal/gitlab",
 	},
 	"internal/deploytool": {"pkg/observe", "internal/rancher"},
 	"internal/web": {
@@ -67,6 +72,7 @@ var heavy = map[string][]string{
 	"github.com/spf13/cobra":                           {"cmd/controller"},
 	"go.uber.org/zap":                                  {"cmd/controller"},
 	"github.com/go-logr/zapr":                          {"cmd/controller"},
+	"gitlab.com/gitlab-org/api/client-go":              {"internal/gitlab"},
 	"k8s.io/client-go":                                 {"internal/controller"},
 	"sigs.k8s.io/yaml":                                 {"pkg/desired", "tests"},
 	"go.yaml.in/yaml":                                  {"pkg/desired", "internal/compose", "tests"},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/check"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/gitlab"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/probe"
@@ -28,6 +30,7 @@ type Clients struct {
 	Balancers *probe.Reader
 	Prober    *probe.Prober
 	Metrics   *probe.Prometheus
+	Checks    *check.Runner
 	Logs      *logs.Watcher
 
 	// onImage and onService are what the informers wake; set by Wake.
@@ -52,6 +55,7 @@ func Connect(config *desired.Config, log logr.Logger) (*Clients, error) {
 	c.Balancers = probe.NewReader(probe.ReaderOptions{})
 	c.Prober = probe.NewProber(probe.ProberOptions{})
 	c.Metrics = probe.NewPrometheus(nil)
+	c.Checks = check.NewRunner(nil)
 	c.Logs = logs.NewWatcher(LogSource{Client: client}, logs.WatchOptions{})
 	return c, c.Configure(config)
 }
@@ -98,7 +102,32 @@ func (c *Clients) Configure(config *desired.Config) error {
 		return fmt.Errorf("configuring load balancers: %w", err)
 	}
 	c.Metrics.Update(prometheusSpecs(config))
+	c.Checks.Update(checkSpecs(config))
 	return nil
+}
+
+func checkSpecs(config *desired.Config) []check.Spec {
+	specs := make([]check.Spec, 0, len(config.Checks))
+	for _, k := range config.Checks {
+		spec := check.Spec{Name: k.Name, Timeout: k.Timeout.Duration, Every: k.Every.Duration}
+		switch {
+		case k.Webhook != nil:
+			spec.Webhook = &check.Webhook{URL: k.Webhook.URL}
+			if !k.Webhook.Token.IsZero() {
+				spec.Webhook.Token = k.Webhook.Token.Value
+			}
+		case k.Command != nil:
+			spec.Command = &check.Command{Run: k.Command.Run, Env: map[string]check.Secret{}}
+			for name, secret := range k.Command.Env {
+				spec.Command.Env[name] = secret.Value
+			}
+		case k.Pipeline != nil:
+			client := gitlab.New(k.Pipeline.URL, k.Pipeline.Token.Value, nil)
+			spec.Pipeline = &check.Pipeline{Client: client, Project: k.Pipeline.Project, Ref: k.Pipeline.Ref, Variables: k.Pipeline.Variables}
+		}
+		specs = append(specs, spec)
+	}
+	return specs
 }
 
 func prometheusSpecs(config *desired.Config) []probe.PrometheusSpec {
@@ -130,7 +159,7 @@ func balancerSpecs(config *desired.Config) []probe.LoadBalancerSpec {
 
 // Observer joins the clients.
 func (c *Clients) Observer() *observe.Observer {
-	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs, Metrics: c.Metrics}
+	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs, Metrics: c.Metrics, Checks: c.Checks}
 }
 
 // Runners are the clients' own loops.
@@ -139,6 +168,7 @@ func (c *Clients) Runners() []Runner {
 		{Name: "registry watcher", Run: c.Images.Run},
 		{Name: "rancher informer", Run: c.Informer.Run},
 		{Name: "log watcher", Run: c.Logs.Run},
+		{Name: "checks", Run: c.Checks.Run},
 	}
 }
 

@@ -63,6 +63,9 @@ func setDefaults(c *Config) {
 	for i := range c.Prometheus {
 		merge(&c.Prometheus[i], PrometheusServer{Timeout: Seconds(2)})
 	}
+	for i := range c.Checks {
+		merge(&c.Checks[i], Check{Timeout: minutes(30), Every: Seconds(15)})
+	}
 	own := builtin()
 	for i := range c.Targets {
 		t := &c.Targets[i]
@@ -210,7 +213,7 @@ var derivedDefaults = map[string]string{
 // DefaultValues are the defaults by path, in words where they follow from other
 // values: the table of the reference page.
 func DefaultValues() map[string]string {
-	c := Config{Registries: []Registry{{}}, Prometheus: []PrometheusServer{{}}, Targets: []Target{{Gates: builtin().Gates}}}
+	c := Config{Registries: []Registry{{}}, Prometheus: []PrometheusServer{{}}, Checks: []Check{{}}, Targets: []Target{{Gates: builtin().Gates}}}
 	setDefaults(&c)
 	table := map[string]string{}
 	listValues(table, "", reflect.ValueOf(c))

@@ -22,6 +22,7 @@ func (c *checker) relate(config *Config) {
 	c.relateRegistries(config.Registries)
 	c.relateLoadBalancers(config.LoadBalancers)
 	c.relatePrometheus(config.Prometheus)
+	c.relateChecks(config.Checks)
 	c.relateAPI(config.API)
 	c.relateNames(config.Targets)
 	for i := range config.Targets {
@@ -32,6 +33,7 @@ func (c *checker) relate(config *Config) {
 		r.checkLoadBalancer()
 		r.checkLogs()
 		r.checkPrometheus()
+		r.checkChecks()
 		r.checkImages()
 		r.adviseOnTimes()
 		r.adviseOnEvidence()

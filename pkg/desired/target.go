@@ -55,6 +55,16 @@ func (c *Config) PrometheusServer(name string) (PrometheusServer, bool) {
 	return PrometheusServer{}, false
 }
 
+// Check finds a check by name.
+func (c *Config) Check(name string) (Check, bool) {
+	for _, k := range c.Checks {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Check{}, false
+}
+
 // Registry is how the registry of a host is asked: as listed, or anonymously
 // over HTTPS with the defaults.
 func (c *Config) Registry(host string) Registry {

@@ -20,6 +20,9 @@ type Config struct {
 	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty"`
 	// Prometheus are the servers that gates may query.
 	Prometheus []PrometheusServer `json:"prometheus,omitempty"`
+	// Checks are what gates may have called once per rollout: webhooks, commands,
+	// GitLab pipelines.
+	Checks []Check `json:"checks,omitempty"`
 	// API is the daemon's HTTP API over TCP, beside the unix socket in the state
 	// directory that is always there.
 	API *API `json:"api,omitempty"`
@@ -110,6 +113,56 @@ type PrometheusServer struct {
 	Token Secret `json:"token,omitzero"`
 	// Timeout bounds each query; a look waits for it.
 	Timeout Duration `json:"timeout,omitzero" range:"100ms,3s"`
+}
+
+// Check is something else that judges a new version: one of webhook, command and
+// pipeline. It is called once per rollout, when every container is proved.
+type Check struct {
+	// Name is what gates refer to.
+	Name string `json:"name" is:"label"`
+	// Webhook is called over HTTP.
+	Webhook *WebhookCheck `json:"webhook,omitempty"`
+	// Command is run on Drover's machine, as its user.
+	Command *CommandCheck `json:"command,omitempty"`
+	// Pipeline is triggered in GitLab.
+	Pipeline *PipelineCheck `json:"pipeline,omitempty"`
+	// Timeout bounds the time from the call to the verdict. One that comes later
+	// does not count.
+	Timeout Duration `json:"timeout,omitzero" range:"1s,24h"`
+	// Every is the time between two looks at a check that has no verdict yet.
+	Every Duration `json:"every,omitzero" range:"1s,10m"`
+}
+
+// WebhookCheck is a POST with the rollout's JSON.
+type WebhookCheck struct {
+	// URL is called. What it holds beyond the host is not logged.
+	URL string `json:"url" is:"url"`
+	// Token is sent as "Authorization: Bearer …".
+	Token Secret `json:"token,omitzero"`
+}
+
+// CommandCheck is a program that reads the rollout's JSON from its standard input.
+type CommandCheck struct {
+	// Run is the program and its arguments; there is no shell.
+	Run []string `json:"run"`
+	// Env is further variables of its environment, each from a secret's place. It
+	// has PATH, HOME, LANG, TMPDIR and DROVER_… and nothing else of Drover's.
+	Env map[string]Secret `json:"env,omitempty" keys:"env"`
+}
+
+// PipelineCheck is a pipeline of a GitLab project.
+type PipelineCheck struct {
+	// URL is the GitLab server.
+	URL string `json:"url" is:"apiURL"`
+	// Project is group/project, or its number in quotes.
+	Project string `json:"project"`
+	// Ref is the branch or tag whose pipeline is run.
+	Ref string `json:"ref"`
+	// Token is an access token with the api scope.
+	Token Secret `json:"token"`
+	// Variables are given to the pipeline beside those of the rollout
+	// (DROVER_ROLLOUT, DROVER_IMAGE, …).
+	Variables map[string]string `json:"variables,omitempty" keys:"env"`
 }
 
 // API says where the daemon's API is served over TCP, and to whom.
@@ -269,6 +322,9 @@ type Gates struct {
 	// Prometheus compares values that queries give with limits, and with the old
 	// version's.
 	Prometheus []PrometheusGate `json:"prometheus,omitempty"`
+	// Checks are entries of checks, called once when every container is proved; all
+	// must pass.
+	Checks []string `json:"checks,omitempty" is:"label"`
 }
 
 // HealthGate is about Rancher's view of each container.

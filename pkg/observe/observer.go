@@ -91,6 +91,8 @@ type Wants struct {
 	Gates, Logs bool
 	// Rollout is the id of the rollout that is judged.
 	Rollout string
+	// Checks are those to work on.
+	Checks []CheckRun
 	// Evidence probes at the rate that was set for filling the minimum evidence.
 	Evidence bool
 	// Repository and Previous are the image whose presence is to be confirmed: the
@@ -106,6 +108,7 @@ type Observer struct {
 	Prober    Prober
 	LogReader LogReader
 	Metrics   MetricReader
+	Checks    CheckReader
 }
 
 // Glance looks into the caches: images and service.
@@ -142,6 +145,9 @@ func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wan
 			fresh, old := ofVersions(s.Service.Containers, s.Service.Launch.Version)
 			s.Logs = o.LogReader.Logs(ctx, t.Key(), LogSpec{Rollout: w.Rollout, Fail: g.Fail, Novelty: g.Novelty != desired.NoveltyOff}, fresh, old)
 		})
+	}
+	if len(w.Checks) > 0 {
+		readings.Go(func() { s.Checks = o.Checks.Checks(ctx, t.Key(), w.Checks) })
 	}
 	readings.Wait()
 	return s

@@ -55,6 +55,8 @@ type Snapshot struct {
 	Logs Logs `json:"logs"`
 	// Metrics are the values of the Prometheus gate, in its order.
 	Metrics []Metric `json:"metrics,omitempty"`
+	// Checks are the results of the checks that were asked for.
+	Checks []CheckResult `json:"checks,omitempty"`
 	// Fleet is what goes on elsewhere.
 	Fleet Fleet `json:"fleet"`
 }

@@ -253,6 +253,7 @@ func (l *look) bake() step {
 		d.Alert = l.isBlindTooLong()
 		return d
 	}
+	l.startChecks()
 	held, whole := since(&l.mem.bakeStart, l.in.Now), l.in.Target.Rollout.Bake.Duration
 	switch {
 	case held < whole:

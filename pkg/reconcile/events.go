@@ -37,6 +37,8 @@ const (
 	EventHeld EventKind = "held"
 	// EventProbationOver ends a quiet probation.
 	EventProbationOver EventKind = "probation-over"
+	// EventCheck is what became of a check: called, running somewhere, over.
+	EventCheck EventKind = "check"
 	// EventGone says that the service is removed.
 	EventGone EventKind = "gone"
 	// EventStatus is a change of phase, reason or verdict.
@@ -83,6 +85,8 @@ type Event struct {
 	Findings []Finding `json:"findings,omitempty"`
 	// Condemned goes with rolling-back.
 	Condemned bool `json:"condemned,omitempty"`
+	// Check is of check.
+	Check *Check `json:"check,omitempty"`
 	// Until is the end of a probation or a back-off.
 	Until time.Time `json:"until,omitzero"`
 	// Status is of status.
@@ -133,7 +137,7 @@ func (h History) apply(e Event) History {
 	case EventGone:
 		h = h.closed(e, TakenOver)
 		h.Baseline, h.Probation, h.Restoring = nil, nil, nil
-	case EventConfirmed, EventFinishing, EventRollingBack, EventStuck,
+	case EventConfirmed, EventFinishing, EventRollingBack, EventStuck, EventCheck,
 		EventApproved, EventEarlyFinish, EventAbort, EventCancel:
 		return h.progressed(e)
 	}
@@ -157,6 +161,10 @@ func (h History) progressed(e Event) History {
 	case EventRollingBack:
 		r.RollingBackAt, r.RollbackBy = e.At, e.By
 		r.Code, r.Reason, r.Findings, r.Condemned = e.Code, e.Reason, e.Findings, e.Condemned
+	case EventCheck:
+		if e.Check != nil {
+			r = r.checked(*e.Check)
+		}
 	case EventStuck:
 		r.StuckAt, r.Code, r.Reason = e.At, e.Code, e.Reason
 	case EventApproved:

@@ -8,7 +8,8 @@ import (
 
 // Finding is what one gate says in one look, with the figures it is made from.
 type Finding struct {
-	// Gate is health, load balancer, http, tcp, logs, or prometheus and a query's name.
+	// Gate is health, load balancer, http, tcp, logs, or prometheus or check
+	// and a name.
 	Gate    string  `json:"gate"`
 	Verdict Verdict `json:"verdict"`
 	Code    Code    `json:"code"`
@@ -121,6 +122,16 @@ func (f Finding) words() string {
 		return "out of its limits for the old version too, so nobody is blamed"
 	case CodeNoOldValue:
 		return "no value of the old version to compare with"
+	case CodeCheckWaits:
+		return "is called when every container is proved"
+	case CodeCheckRunning:
+		return "no verdict yet after " + f.For.Round(time.Second).String()
+	case CodeCheckPassed:
+		return "passed"
+	case CodeCheckFailed:
+		return "failed"
+	case CodeCheckEnded:
+		return "is over without a verdict"
 	case CodePatternSeen:
 		return fmt.Sprintf("pattern seen %d times", f.Failures)
 	case CodeNovelErrors:

@@ -31,6 +31,9 @@ func (l *look) judge() []Finding {
 	for i := range g.Prometheus {
 		findings = append(findings, judgePrometheus(l, i))
 	}
+	for _, name := range l.checks() {
+		findings = append(findings, judgeCheck(l, name))
+	}
 	return findings
 }
 

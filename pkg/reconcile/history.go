@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
 // History is what is remembered of one target, durably. It is a value: Apply
@@ -128,6 +129,9 @@ type Rollout struct {
 	AbortBy       string `json:"abortBy,omitempty"`
 	CancelBy      string `json:"cancelBy,omitempty"`
 
+	// Checks are the checks that were called, in the order of the policy.
+	Checks []Check `json:"checks,omitempty"`
+
 	// Outcome and Ended are set when it is closed.
 	Outcome Outcome   `json:"outcome,omitempty"`
 	Ended   time.Time `json:"ended,omitzero"`
@@ -146,6 +150,21 @@ const (
 	// TakenOver was changed by a person or another tool.
 	TakenOver Outcome = "taken-over"
 )
+
+// Check is one check of a rollout: it is called once, also across restarts.
+type Check struct {
+	Name string `json:"name"`
+	// Started is when it was decided to call it.
+	Started time.Time `json:"started"`
+	// Ref and URL are where it runs.
+	Ref string `json:"ref,omitempty"`
+	URL string `json:"url,omitempty"`
+	// State is its verdict; running until it has one. Detail is what it said.
+	State  observe.CheckState `json:"state"`
+	Detail string             `json:"detail,omitempty"`
+	// Ended is when the verdict was seen.
+	Ended time.Time `json:"ended,omitzero"`
+}
 
 // Watch is a probation.
 type Watch struct {

@@ -89,6 +89,7 @@ func (l *look) take() {
 	l.countServers()
 	l.countProbes()
 	l.countMetrics()
+	l.noteChecks()
 }
 
 // judged is the rollout whose version the gates watch: the open one, or the one

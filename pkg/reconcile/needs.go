@@ -9,7 +9,7 @@ func Need(in Input) observe.Wants {
 	h := &in.History
 	switch {
 	case l.r != nil:
-		return observe.Wants{Fresh: true, Gates: l.r.StuckAt.IsZero(), Logs: true, Rollout: l.r.ID, Evidence: l.isShortOfEvidence()}
+		return observe.Wants{Fresh: true, Gates: l.r.StuckAt.IsZero(), Logs: true, Rollout: l.r.ID, Evidence: l.isShortOfEvidence(), Checks: l.checkRuns()}
 	case h.Holding != nil || h.Baseline == nil || l.svc().Problem != nil:
 		return observe.Wants{Fresh: h.Baseline == nil}
 	}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestNeed(t *testing.T) {
 		p := idle()
 		tt.edit(p)
 		in := Input{Target: p.target, Observed: p.snapshot(), History: p.history, Memory: p.memory, Now: p.now}
-		if got := Need(in); got != tt.want {
+		if got := Need(in); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: Need = %+v, want %+v", tt.name, got, tt.want)
 		}
 	}

@@ -47,6 +47,8 @@ type paper struct {
 	answer func(letter string) observe.Sample
 	// measure gives the Prometheus gate's readings; nil is none.
 	measure func() []observe.Metric
+	// check gives the results of the checks that are asked for; nil is none.
+	check func(observe.CheckRun) observe.CheckResult
 	// readLogs gives the log gate's reading; nil is none.
 	readLogs func() observe.Logs
 	acted    []string
@@ -131,6 +133,11 @@ func (p *paper) snapshot() observe.Snapshot {
 	p.probe(&s)
 	if p.measure != nil {
 		s.Metrics = p.measure()
+	}
+	if p.check != nil && p.history.Rollout != nil {
+		for _, run := range Need(Input{Target: InForce(p.target, p.history), Observed: s, History: p.history, Memory: p.memory, Now: p.now}).Checks {
+			s.Checks = append(s.Checks, p.check(run))
+		}
 	}
 	if p.readLogs != nil {
 		s.Logs = p.readLogs()
