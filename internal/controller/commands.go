@@ -42,7 +42,7 @@ type Command struct {
 	// means the open one.
 	Rollout string `json:"rollout,omitempty"`
 	// Digest is what retry is about; empty means the one rolled back last. For
-	// restore it is the digest to go back to; empty means the one that ran last.
+	// approve, finish and rollback it binds to what the rollout brings. For restore it is the digest to go back to; empty means the one that ran last.
 	Digest string `json:"digest,omitempty"`
 }
 
@@ -95,6 +95,9 @@ func (c *Controller) eventsOf(cmd Command, key string) ([]reconcile.Event, error
 		}
 	}
 	e, err := eventOf(cmd, h)
+	if err == nil && cmd.Verb == Approve {
+		err = checkApproval(h.Rollout, c.Last(key), c.parts.Now())
+	}
 	return []reconcile.Event{e}, err
 }
 
@@ -113,6 +116,7 @@ func eventOf(cmd Command, h reconcile.History) (reconcile.Event, error) {
 			return e, refuse("rollout %s is not the open one, %s is", cmd.Rollout, h.Rollout.ID)
 		}
 		e.Rollout = h.Rollout.ID
+		return e, checkDecision(cmd, h.Rollout)
 	case Retry:
 		return retryOf(e, cmd, h)
 	case Pause, Resume:

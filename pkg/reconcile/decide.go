@@ -248,6 +248,7 @@ func (l *look) proving(problem string) step {
 // bake holds when every look is covered; a hole starts it again.
 func (l *look) bake() step {
 	if !covered(l.findings) {
+		l.voidApproval()
 		l.mem.bakeStart, l.mem.passedSince = time.Time{}, time.Time{}
 		d := l.say(Bake, CodeShortOfEvidence, l.every(), "the bake starts when every gate sees: %s", l.blindGates())
 		d.Alert = l.isBlindTooLong()
@@ -259,6 +260,7 @@ func (l *look) bake() step {
 	case held < whole:
 		return l.say(Bake, CodeBaking, min(l.every(), whole-held), "every gate holds so far")
 	case sum(l.findings) != Pass:
+		l.voidApproval()
 		l.mem.passedSince = time.Time{}
 		d := l.say(Bake, CodeShortOfEvidence, l.every(), "the bake is over and not every gate has passed: %s", l.blindGates())
 		d.Alert = l.isBlindTooLong()
@@ -267,6 +269,14 @@ func (l *look) bake() step {
 		return l.awaitApproval()
 	}
 	return l.finish(CodeBakePassed, "every gate held for the whole bake", l.r.ApprovedBy)
+}
+
+// voidApproval forgets an approval that was given when the gates had passed: they
+// have turned before it came into effect (C34).
+func (l *look) voidApproval() {
+	if l.r.ApprovedBy != "" && !l.mem.passedSince.IsZero() {
+		l.record(Event{Kind: EventApprovalVoid, Code: CodeShortOfEvidence, By: l.r.ApprovedBy, Reason: "the gates turned: " + l.blindGates()})
+	}
 }
 
 func (l *look) awaitApproval() step {

@@ -50,6 +50,9 @@ const (
 	EventPaused EventKind = "paused"
 	// EventApproved approves a rollout; by a person.
 	EventApproved EventKind = "approved"
+	// EventApprovalVoid says that the gates turned before an approval came into
+	// effect: it was given on what was seen, and that is not so any more.
+	EventApprovalVoid EventKind = "approval-void"
 	// EventEarlyFinish asks to finish without bake and gates; by a person.
 	EventEarlyFinish EventKind = "early-finish"
 	// EventAbort asks to take a rollout back; by a person.
@@ -138,7 +141,7 @@ func (h History) apply(e Event) History {
 		h = h.closed(e, TakenOver)
 		h.Baseline, h.Probation, h.Restoring = nil, nil, nil
 	case EventConfirmed, EventFinishing, EventRollingBack, EventStuck, EventCheck,
-		EventApproved, EventEarlyFinish, EventAbort, EventCancel:
+		EventApproved, EventApprovalVoid, EventEarlyFinish, EventAbort, EventCancel:
 		return h.progressed(e)
 	}
 	return h
@@ -169,6 +172,8 @@ func (h History) progressed(e Event) History {
 		r.StuckAt, r.Code, r.Reason = e.At, e.Code, e.Reason
 	case EventApproved:
 		r.ApprovedBy = e.By
+	case EventApprovalVoid:
+		r.ApprovedBy = ""
 	case EventEarlyFinish:
 		r.EarlyFinishBy = e.By
 	case EventAbort:
