@@ -45,11 +45,16 @@ var mayImport = map[string][]string{
 		"internal/controller", "internal/journal", "internal/logs",
 	},
 
+	"internal/operator": {
+		"pkg/desired", "pkg/observe", "pkg/reconcile",
+		"internal/controller", "internal/rancher", "internal/journal", "internal/web",
+	},
+
 	"cmd/controller": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
 		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/web",
-		"internal/compose",
+		"internal/compose", "internal/operator",
 	},
 
 	"test":        {},

@@ -1,160 +1,242 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/user"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
-	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 )
 
-// act is one command to the daemon.
+// act is a person's decision on one service.
 type act struct {
-	o      *options
-	cmd    controller.Command
-	target string
-	// isSure does not ask.
-	isSure, asJSON bool
+	o       *options
+	request operator.Request
+	// isSure does not ask, noWait does not wait; timeout bounds the wait.
+	isSure, noWait bool
+	timeout        time.Duration
+	asJSON         bool
 }
 
-func approveCommand(o *options) *cobra.Command {
-	return actCommand(o, controller.Approve, "Approve the open rollout of a target with finish: manual", true)
+// defaultWait is longer than any rollout with the default policy.
+const defaultWait = time.Hour
+
+// followEvery is the pause between two looks at what goes on.
+const followEvery = 500 * time.Millisecond
+
+// actVerb is what --help says of a verb.
+type actVerb struct {
+	verb        operator.Verb
+	short, long string
+	example     string
+	// hasRollout has --rollout, hasDigest the meaning of --digest.
+	hasRollout bool
+	hasDigest  string
+	// waits says that there is something to wait for.
+	waits bool
 }
 
-func finishCommand(o *options) *cobra.Command {
-	return actCommand(o, controller.Finish, "Finish the open rollout now, without bake and gates", true)
+var actVerbs = []actVerb{
+	{
+		verb: operator.Upgrade, short: "Roll out what the followed tag names, now",
+		long: `The daemon starts as soon as nothing speaks against it: a digest that a person asks
+for passes quarantine, back-off and the question about older tags. Without a daemon
+Rancher is told, and the service stops at upgraded.`,
+		example: `  drover upgrade api
+  drover upgrade shop/api --image registry.example/shop/api:1.7`,
+		hasDigest: "refuse unless the tag names this digest", waits: true,
+	},
+	{
+		verb: operator.Finish, short: "Finish the upgrade under way, without bake and gates",
+		long: `Every container is still proved. Rancher then removes the old containers and forgets
+its own way back.`,
+		example:    "  drover finish api\n  drover finish shop/api --yes --no-wait",
+		hasRollout: true, waits: true,
+	},
+	{
+		verb: operator.Rollback, short: "Take back the upgrade under way, or the last finished one",
+		long: `An upgrade under way is rolled back in Rancher. A finished one is taken back by a
+fresh upgrade to what ran before, with the launch configuration that the journal
+kept, because Rancher has forgotten it.`,
+		example:    "  drover rollback api\n  drover rollback api --digest sha256:2f1c…   # a certain one of those that ran",
+		hasRollout: true, hasDigest: "after a finish: the digest to go back to (default what ran last)", waits: true,
+	},
+	{
+		verb: operator.Cancel, short: "Stop the upgrade under way, or a finish that hangs, where it is",
+		long: `Old and new containers stay side by side and nothing goes on by itself;
+drover rollback leads out.`,
+		example:    "  drover cancel api && drover rollback api",
+		hasRollout: true, waits: true,
+	},
+	{
+		verb: operator.Approve, short: "Approve the open rollout of a target with finish: manual",
+		long:       "It is finished once every gate has passed. Needs the daemon.",
+		example:    "  drover approve api --rollout api-51c0e2d5b3a1",
+		hasRollout: true, waits: true,
+	},
+	{
+		verb: operator.Pause, short: "Stop every write to a target but a rollback",
+		long: "Until drover resume. Needs the daemon.", example: "  drover pause api",
+	},
+	{
+		verb: operator.Resume, short: "End a pause, a hold or a stuck rollout",
+		long: "What runs then is looked at as if for the first time. Needs the daemon.", example: "  drover resume api",
+	},
+	{
+		verb: operator.Retry, short: "Let a digest that was taken back be tried again",
+		long: "Needs the daemon.", example: "  drover retry api\n  drover retry api --digest sha256:9ab0…",
+		hasDigest: "the digest to try again (default the one taken back last)", waits: true,
+	},
 }
 
-func rollbackCommand(o *options) *cobra.Command {
-	return actCommand(o, controller.Abort, "Take the open rollout back", true)
+// actCommands makes the acting commands.
+func actCommands(o *options) []*cobra.Command {
+	var made []*cobra.Command
+	for i := range actVerbs {
+		made = append(made, actCommand(o, &actVerbs[i]))
+	}
+	return made
 }
 
-func pauseCommand(o *options) *cobra.Command {
-	return actCommand(o, controller.Pause, "Stop every write to a target but a rollback", false)
-}
-
-func resumeCommand(o *options) *cobra.Command {
-	return actCommand(o, controller.Resume, "End a pause, a hold or a stuck rollout", false)
-}
-
-func retryCommand(o *options) *cobra.Command {
-	return actCommand(o, controller.Retry, "Let a digest that was taken back be tried again", false)
-}
-
-// actCommand makes a command; byRollout says that it is about an open rollout.
-func actCommand(o *options, verb controller.Verb, short string, byRollout bool) *cobra.Command {
-	a := &act{o: o, cmd: controller.Command{Verb: verb}}
+func actCommand(o *options, v *actVerb) *cobra.Command {
+	a := &act{o: o, request: operator.Request{Verb: v.verb}}
 	cmd := &cobra.Command{
-		Use:   string(verb) + " TARGET",
-		Short: short,
-		Long: short + `.
+		Use: string(v.verb) + " TARGET", Short: v.short, Example: v.example,
+		Long: v.short + ".\n\n" + v.long + `
 
-The daemon writes the decision down with who gave it, and acts on it. TARGET is a
-name of the configuration or stack/service. On a terminal it asks first.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			a.target = args[0]
-			return a.run(cmd)
-		},
+TARGET is a name of the configuration or any stack/service. What will happen is
+shown first; on a terminal it is asked about.`,
+		Args: cobra.ExactArgs(1), ValidArgsFunction: o.completeTargets,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd, args[0]) },
 	}
 	f := cmd.Flags()
-	f.BoolVar(&a.isSure, "yes", false, "do not ask")
-	f.StringVar(&a.cmd.By, "by", "", "who decides (default user@host)")
-	f.BoolVar(&a.asJSON, "json", false, "print the target afterwards as JSON")
-	if byRollout {
-		f.StringVar(&a.cmd.Rollout, "rollout", "", "refuse unless this rollout is the open one")
+	f.BoolVarP(&a.isSure, "yes", "y", false, "do not ask")
+	f.StringVar(&a.request.By, "by", "", "who decides (default user@host)")
+	f.BoolVar(&a.asJSON, "json", false, "print what came of it as JSON")
+	if v.waits {
+		f.BoolVar(&a.noWait, "no-wait", false, "do not wait for what comes of it")
+		f.DurationVar(&a.timeout, "timeout", defaultWait, "wait so long at most")
 	}
-	if verb == controller.Retry {
-		f.StringVar(&a.cmd.Digest, "digest", "", "the digest to try again (default the one taken back last)")
+	if v.hasRollout {
+		f.StringVar(&a.request.Rollout, "rollout", "", "refuse unless this rollout is the open one")
+	}
+	if v.hasDigest != "" {
+		f.StringVar(&a.request.Digest, "digest", "", v.hasDigest)
+	}
+	if v.verb == operator.Upgrade {
+		f.StringVar(&a.request.Image, "image", "", "without a daemon: a tag to bring instead of the followed one")
+		f.IntVar(&a.request.BatchSize, "batch-size", 0, "without a daemon: containers at a time (default the target's, or 1)")
+		f.DurationVar(&a.request.Interval, "interval", 0, "without a daemon: pause between batches (default the target's, or 2s)")
+		f.BoolVar(&a.request.StartFirst, "start-first", false, "without a daemon: start new containers before old ones stop")
 	}
 	return cmd
 }
 
-func (a *act) run(cmd *cobra.Command) error {
-	if a.cmd.By == "" {
-		a.cmd.By = whoami()
+// acted is what came of it.
+type acted struct {
+	Target string        `json:"target"`
+	Verb   operator.Verb `json:"verb"`
+	// By is daemon or rancher.
+	Through string   `json:"through"`
+	Says    []string `json:"says"`
+	// Outcome is told when nothing was waited for, nothing when nothing had to be
+	// done, or how it ended.
+	Outcome string  `json:"outcome"`
+	Reason  string  `json:"reason,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+func (a *act) run(cmd *cobra.Command, name string) error {
+	if a.request.By == "" {
+		a.request.By = whoami()
 	}
-	client := a.o.client()
-	view, err := find(cmd.Context(), client, a.target)
+	s, err := a.o.reach(cmd).session(cmd.Context(), name)
 	if err != nil {
-		return a.explain(err)
-	}
-	if err := a.bind(cmd, view); err != nil {
 		return err
 	}
-	if view, err = client.Tell(cmd.Context(), view.Target, a.cmd); err != nil {
-		return a.explain(err)
+	plan, err := operator.MakePlan(s.LookFor(cmd.Context(), a.request), a.request)
+	if err != nil {
+		return explain(err)
 	}
-	if a.asJSON {
-		return printJSON(cmd.OutOrStdout(), view)
+	if plan.Nothing == "" {
+		if err := a.agree(cmd, s.Subject.Key(), plan); err != nil {
+			return err
+		}
+		if err := s.Do(cmd.Context(), plan); err != nil && !operator.IsUnknown(err) {
+			return explain(err)
+		}
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s written down, by %s\n", view.Target, a.cmd.Verb, oneLine(a.cmd.By))
-	return err
+	return a.see(cmd, s, plan)
 }
 
-// find is the target of a name.
-func find(ctx context.Context, client *web.Client, name string) (web.View, error) {
-	views, err := client.Targets(ctx)
-	if err != nil {
-		return web.View{}, err
-	}
-	some, err := chosen(views, []string{name})
-	if err != nil {
-		return web.View{}, err
-	}
-	return some[0], nil
-}
-
-// bind asks a person, and binds the command to the rollout they were shown: one
-// that is opened while they think is not what they meant (C33).
-func (a *act) bind(cmd *cobra.Command, v web.View) error {
-	isAboutRollout := cmd.Flags().Lookup("rollout") != nil
-	if isAboutRollout && a.cmd.Rollout == "" && v.Rollout != nil {
-		a.cmd.Rollout = v.Rollout.ID
+// agree shows what will happen and asks a person.
+func (a *act) agree(cmd *cobra.Command, key string, p operator.Plan) error {
+	out := cmd.ErrOrStderr()
+	fmt.Fprintf(out, "%s %s:\n", p.Verb, key)
+	for _, s := range p.Says {
+		fmt.Fprintf(out, "  %s\n", oneLine(s))
 	}
 	if a.isSure || !isTerminal(cmd.InOrStdin()) {
 		return nil
 	}
-	question := fmt.Sprintf("%s %s", a.cmd.Verb, v.Target)
-	if isAboutRollout && v.Rollout != nil {
-		question += fmt.Sprintf(" (rollout %s to %s: %s)", v.Rollout.ID, web.Short(v.Rollout.To), oneLine(v.Reason))
-	}
-	return confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), question)
+	return confirm(cmd.InOrStdin(), out, "go on")
 }
 
-// errNotConfirmed says that a person thought better of it.
-var errNotConfirmed = errors.New("not confirmed, nothing done")
-
-func confirm(in io.Reader, out io.Writer, question string) error {
-	fmt.Fprintf(out, "%s? [y/N] ", question)
-	line, err := bufio.NewReader(io.LimitReader(in, 64)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("reading the answer: %w", err)
+// see waits for what comes of it, and tells.
+func (a *act) see(cmd *cobra.Command, s *operator.Session, p operator.Plan) error {
+	begun := time.Now()
+	result := acted{Target: s.Subject.Key(), Verb: p.Verb, Through: "rancher", Says: p.Says, Outcome: "told"}
+	if p.Command != nil {
+		result.Through = "daemon"
 	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
-		return errNotConfirmed
-	}
-	return nil
-}
-
-// explain gives an error its exit code.
-func (a *act) explain(err error) error {
-	var status *web.StatusError
+	var ended error
 	switch {
-	case errors.Is(err, web.ErrNoDaemon):
-		return &exitError{exitNoDaemon, fmt.Errorf("%w %s: nothing was done; start one with `drover run`, or act in Rancher", err, a.o.whereDaemon())}
-	case errors.As(err, &status) && status.Refused():
-		return &exitError{exitRefused, fmt.Errorf("refused: %w", err)}
+	case p.Nothing != "":
+		result.Outcome, result.Reason, result.Says = "nothing", p.Nothing, []string{}
+	case p.Goal == operator.NoGoal || a.noWait:
+	default:
+		var track operator.Track
+		track, ended = await(cmd, s, p.Track, p.Goal, a.timeout)
+		result.Outcome, result.Reason = outcomeOf(p, track), track.Reason
+	}
+	result.Seconds = time.Since(begun).Seconds()
+	if err := a.print(cmd.OutOrStdout(), result); err != nil {
+		return err
+	}
+	return ended
+}
+
+func (a *act) print(out io.Writer, r acted) error {
+	if a.asJSON {
+		return printJSON(out, r)
+	}
+	var err error
+	switch r.Outcome {
+	case "nothing":
+		_, err = fmt.Fprintf(out, "nothing to do: %s\n", oneLine(r.Reason))
+	case "told":
+		_, err = fmt.Fprintf(out, "%s: %s told to %s, by %s\n", r.Target, r.Verb, r.Through, oneLine(a.request.By))
+	case "":
+	default:
+		_, err = fmt.Fprintf(out, "%s: %s after %s\n", r.Target, r.Outcome, time.Duration(r.Seconds*float64(time.Second)).Round(time.Second))
 	}
 	return err
+}
+
+// outcomeOf is the outcome in one word; empty when it did not come to one. A fresh
+// upgrade that goes back is a rollback when it is finished.
+func outcomeOf(p operator.Plan, t operator.Track) string {
+	switch {
+	case p.Verb == operator.Rollback && t.Outcome == operator.Finished:
+		return string(operator.RolledBack)
+	case t.Outcome == operator.Open && t.Has(p.Goal):
+		return string(p.Goal)
+	}
+	return string(t.Outcome)
 }
 
 // whoami is user@host, as far as it is known.

@@ -87,22 +87,28 @@ func connectTo(cmd *cobra.Command, server desired.Rancher, services []logs.Servi
 // whereRancher is the file's Rancher with the file's targets, or the environment's
 // when there is no file at the default place.
 func (o *options) whereRancher(cmd *cobra.Command) (desired.Rancher, []desired.Target, error) {
+	config, err := o.load(cmd)
+	if err != nil {
+		return desired.Rancher{}, nil, err
+	}
+	return config.Rancher, config.Targets, nil
+}
+
+// load reads the file, or the environment's Rancher when there is no file at the
+// default place.
+func (o *options) load(cmd *cobra.Command) (*desired.Config, error) {
 	wasNamed := cmd.Root().PersistentFlags().Changed("config") || os.Getenv("DROVER_CONFIG") != ""
 	if _, err := os.Stat(o.config); wasNamed || !errors.Is(err, fs.ErrNotExist) {
-		config, err := desired.Load(o.config)
-		if err != nil {
-			return desired.Rancher{}, nil, err
-		}
-		return config.Rancher, config.Targets, nil
+		return desired.Load(o.config)
 	}
 	if os.Getenv(variableURL) == "" {
-		return desired.Rancher{}, nil, fmt.Errorf("there is no %s and %s is not set: name a file with -c, or set %s, %s and %s",
+		return nil, fmt.Errorf("there is no %s and %s is not set: name a file with -c, or set %s, %s and %s",
 			o.config, variableURL, variableURL, variableAccessKey, variableSecretKey)
 	}
-	return desired.Rancher{
+	return &desired.Config{Rancher: desired.Rancher{
 		URL: os.Getenv(variableURL), Environment: os.Getenv(variableEnvironment),
 		AccessKey: desired.Secret{Env: variableAccessKey}, SecretKey: desired.Secret{Env: variableSecretKey},
-	}, nil, nil
+	}}, nil
 }
 
 // serviceNamed is the service behind stack/service or a target's name.

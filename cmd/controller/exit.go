@@ -14,6 +14,12 @@ const (
 	exitChanges
 	exitRefused
 	exitNoDaemon
+	exitOtherwise
+	exitTimeout
+	exitNotConfirmed
+	exitUnknown
+	// exitInterrupted is what shells show of a program that SIGINT ended.
+	exitInterrupted = 130
 )
 
 // exitCodes is the one table that code, --help and docs/cli.md share.
@@ -21,12 +27,17 @@ var exitCodes = []struct {
 	code    int
 	meaning string
 }{
-	{exitOK, "done; `plan`: nothing to do"},
+	{exitOK, "done, or reached; `plan`: nothing to do"},
 	{exitFailed, "failed; what went wrong is on standard error"},
 	{exitUsage, "wrong flags, arguments or DROVER_* variables"},
 	{exitChanges, "`plan`: changes are pending"},
-	{exitRefused, "the daemon refused a command because it does not fit what goes on"},
-	{exitNoDaemon, "a command needs the daemon, and none runs on this state directory"},
+	{exitRefused, "refused, nothing done: the command does not fit what goes on"},
+	{exitNoDaemon, "the command needs the daemon, and none answers"},
+	{exitOtherwise, "the rollout ended otherwise: rolled back, never applied, or taken over"},
+	{exitTimeout, "not over within --timeout; the rollout goes on"},
+	{exitNotConfirmed, "a person said no, nothing done"},
+	{exitUnknown, "Rancher cannot be read, so it is not known what is or what came of it"},
+	{exitInterrupted, "interrupted while waiting; the rollout goes on"},
 }
 
 // exitTable is the table as text.
@@ -34,7 +45,7 @@ func exitTable() string {
 	var b strings.Builder
 	b.WriteString("Exit codes:\n")
 	for _, e := range exitCodes {
-		fmt.Fprintf(&b, "  %d  %s\n", e.code, e.meaning)
+		fmt.Fprintf(&b, " %3d  %s\n", e.code, e.meaning)
 	}
 	return b.String()
 }

@@ -55,8 +55,9 @@ held up.`,
   drover logs -f --new gf-chat/parrot-rest gf-chat/parrot-web
   drover logs --since 10m --grep 'panic|error' parrot-rest
   drover logs -f --json parrot-rest | jq -r 'select(.stream=="stderr").text'`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runLogs(cmd, o, &l, args) },
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: o.completeMany,
+		RunE:              func(cmd *cobra.Command, args []string) error { return runLogs(cmd, o, &l, args) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&l.follow, "follow", "f", false, "go on with what comes, until Ctrl-C")

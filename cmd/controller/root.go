@@ -33,7 +33,6 @@ type options struct {
 // commands are the verbs; a new one is added here.
 var commands = []func(*options) *cobra.Command{
 	runCommand, planCommand, validateCommand, statusCommand, historyCommand, logsCommand,
-	approveCommand, finishCommand, rollbackCommand, pauseCommand, resumeCommand, retryCommand,
 	importCommand, exportCommand, lintCommand, deployCommand,
 	schemaCommand, healthcheckCommand, versionCommand,
 }
@@ -88,6 +87,7 @@ Flags come before environment variables, those before the defaults.
 	for _, make := range commands {
 		root.AddCommand(make(o))
 	}
+	root.AddCommand(actCommands(o)...)
 	for _, make := range embedded {
 		root.AddCommand(make())
 	}

@@ -26,7 +26,7 @@ func WayBack(h reconcile.History, past func(each func(journal.Entry) error) erro
 			return fmt.Errorf("reading journal line %d: %w", e.Seq, err)
 		}
 		if r := event.Start; r != nil && isWayBack(r, h, digest) {
-			back = &reconcile.Restoring{To: r.From, Base: r.Previous, BaseSecondary: r.PreviousSecondary}
+			back = &reconcile.Restoring{At: r.Started, To: r.From, Base: r.Previous, BaseSecondary: r.PreviousSecondary}
 		}
 		return nil
 	})
@@ -54,8 +54,10 @@ func isWayBack(r *reconcile.Rollout, h reconcile.History, digest string) bool {
 	return from != h.Baseline.Digest
 }
 
-// restoreOf is the way back, and the quarantine of what is left.
-func (c *Controller) restoreOf(cmd Command, key string, h reconcile.History) ([]reconcile.Event, error) {
+// WayBack is what a restore command would go back to now, with the time it ran
+// last; an empty digest is what ran last of all.
+func (c *Core) WayBack(key, digest string) (*reconcile.Restoring, error) {
+	h := c.History(key)
 	switch {
 	case h.Rollout != nil:
 		return nil, refuse("rollout %s is open: take that one back", h.Rollout.ID)
@@ -64,7 +66,12 @@ func (c *Controller) restoreOf(cmd Command, key string, h reconcile.History) ([]
 	case c.parts.Past == nil:
 		return nil, refuse("there is no journal to read the way back from")
 	}
-	back, err := WayBack(h, c.parts.Past, key, cmd.Digest)
+	return WayBack(h, c.parts.Past, key, digest)
+}
+
+// restoreOf is the way back, and the quarantine of what is left.
+func (c *Controller) restoreOf(cmd Command, key string, h reconcile.History) ([]reconcile.Event, error) {
+	back, err := c.WayBack(key, cmd.Digest)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,9 @@ package rancher
 import (
 	"context"
 	"net/url"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
 // Named is something of Rancher's with an id and a name.
@@ -67,6 +70,29 @@ func (c *Client) Services(ctx context.Context, stack Named) ([]Named, error) {
 		return nil
 	})
 	return all, err
+}
+
+// AllServices are those of all stacks, without their containers: for completion,
+// and to find who runs an image.
+func (c *Client) AllServices(ctx context.Context) ([]observe.Service, error) {
+	stacks, err := c.Stacks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string]string, len(stacks))
+	for _, s := range stacks {
+		names[s.ID] = s.Name
+	}
+	at := time.Now()
+	hidden, _ := c.secretsHidden(ctx) // Says nothing about names and images.
+	var found []observe.Service
+	err = listAll(ctx, c, "/services", "service", func(s *wireService) error {
+		if stack := names[s.StackID]; stack != "" && s.isService() && !isGone(s.State) {
+			found = append(found, s.view(stack, at, hidden))
+		}
+		return nil
+	})
+	return found, err
 }
 
 // Secret finds a Rancher secret by its name; no id and no error means that there

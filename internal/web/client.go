@@ -123,6 +123,29 @@ func (c *Client) Target(ctx context.Context, key string) (View, error) {
 	return v, err
 }
 
+// Look shows one target with what the last look saw of it.
+func (c *Client) Look(ctx context.Context, key string) (Detail, error) {
+	var d Detail
+	path, err := targetPath(key)
+	if err != nil {
+		return d, err
+	}
+	err = c.do(ctx, http.MethodGet, path+"/look", nil, &d)
+	return d, err
+}
+
+// WayBack asks what a restore command would go back to; an empty digest is what
+// ran last.
+func (c *Client) WayBack(ctx context.Context, key, digest string) (WayBack, error) {
+	var back WayBack
+	path, err := targetPath(key)
+	if err != nil {
+		return back, err
+	}
+	err = c.do(ctx, http.MethodGet, path+"/way-back?digest="+url.QueryEscape(digest), nil, &back)
+	return back, err
+}
+
 // Tell gives a command and returns the target after it.
 func (c *Client) Tell(ctx context.Context, key string, cmd controller.Command) (View, error) {
 	var v View

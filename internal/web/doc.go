@@ -4,6 +4,8 @@
 //	GET  /healthz                                   does the loop look, can the journal be written
 //	GET  /v1/targets                                every target
 //	GET  /v1/targets/{stack}/{service}              one target
+//	GET  /v1/targets/{stack}/{service}/look         the same with what the last look saw
+//	GET  /v1/targets/{stack}/{service}/way-back     what it can be taken back to after a finish
 //	POST /v1/targets/{stack}/{service}/commands     a person's decision: controller.Command
 //	GET  /v1/events                                 reports as they are made: server-sent events
 //	POST /v1/notifications/registry                 docker/distribution's notification envelope

@@ -33,6 +33,7 @@ type Daemon interface {
 	Last(key string) *controller.Report
 	Listen(ctx context.Context) <-chan controller.Report
 	Tell(ctx context.Context, key string, cmd controller.Command) error
+	WayBack(key, digest string) (*reconcile.Restoring, error)
 }
 
 var _ Daemon = (*controller.Controller)(nil)
@@ -80,6 +81,8 @@ func Handler(d Daemon, o Options) http.Handler {
 	mux.HandleFunc("GET /healthz", h.health)
 	mux.HandleFunc("GET /v1/targets", h.targets)
 	mux.HandleFunc("GET /v1/targets/{stack}/{service}", h.target)
+	mux.HandleFunc("GET /v1/targets/{stack}/{service}/look", h.look)
+	mux.HandleFunc("GET /v1/targets/{stack}/{service}/way-back", h.wayBack)
 	mux.HandleFunc("POST /v1/targets/{stack}/{service}/commands", h.command)
 	mux.HandleFunc("GET /v1/events", h.events)
 	mux.HandleFunc("POST /v1/notifications/registry", h.notify)
@@ -141,6 +144,39 @@ func (h *handler) target(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, h.view(key))
+}
+
+// look is a target with what the last look saw.
+func (h *handler) look(w http.ResponseWriter, r *http.Request) {
+	key, ok := h.key(r)
+	if !ok {
+		fail(w, http.StatusNotFound, "no target "+key)
+		return
+	}
+	d := Detail{View: h.view(key)}
+	if last := h.daemon.Last(key); last != nil {
+		d.Observed = &last.Observed
+	}
+	answer(w, http.StatusOK, d)
+}
+
+// wayBack says what a restore command would go back to; ?digest= asks about one.
+func (h *handler) wayBack(w http.ResponseWriter, r *http.Request) {
+	key, ok := h.key(r)
+	if !ok {
+		fail(w, http.StatusNotFound, "no target "+key)
+		return
+	}
+	back, err := h.daemon.WayBack(key, r.URL.Query().Get("digest"))
+	var refused *controller.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		fail(w, http.StatusConflict, refused.Reason)
+	case err != nil:
+		fail(w, http.StatusServiceUnavailable, err.Error())
+	default:
+		answer(w, http.StatusOK, WayBack{Digest: back.To.Digest, Image: back.To.Image, Until: back.At})
+	}
 }
 
 func (h *handler) view(key string) View {

@@ -7,6 +7,7 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
@@ -33,6 +34,10 @@ type View struct {
 	Wanted  string `json:"wanted,omitempty"`
 	// LookedAt is the time of the last look; zero when it comes from the journal.
 	LookedAt time.Time `json:"lookedAt,omitzero"`
+	// BakeStart is since when the bake holds, BakeUntil when it will have held for
+	// long enough; zero while it does not hold.
+	BakeStart time.Time `json:"bakeStart,omitzero"`
+	BakeUntil time.Time `json:"bakeUntil,omitzero"`
 	// Gates are the verdicts of the last look.
 	Gates []Gate `json:"gates,omitempty"`
 	// Rollout is the open one, Last the one before.
@@ -45,6 +50,22 @@ type View struct {
 	Quarantine map[string]reconcile.Quarantined `json:"quarantine,omitempty"`
 	// Error is what went wrong with writing down or doing in the last step.
 	Error string `json:"error,omitempty"`
+}
+
+// Detail is one target with what the last look saw of it.
+type Detail struct {
+	View
+	// Observed is nil before the first look.
+	Observed *observe.Snapshot `json:"observed,omitempty"`
+}
+
+// WayBack is what a target may be taken back to although its last rollout is
+// finished. The launch configuration that goes with it is not shown.
+type WayBack struct {
+	Digest string `json:"digest"`
+	Image  string `json:"image"`
+	// Until is when it ran last.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Gate is a finding with its text.
@@ -118,6 +139,9 @@ func (v *View) look(last *controller.Report) {
 	v.Phase, v.Code, v.Reason, v.Alert = d.Phase, d.Code, d.Reason, d.Alert
 	v.LookedAt, v.Gates, v.Error = last.At, gatesOf(d.Gates), last.Err
 	v.State, v.Wanted = string(last.Observed.Service.State), last.Observed.Image.Digest
+	if v.BakeStart = d.BakeStart; !v.BakeStart.IsZero() && last.Rollout != nil {
+		v.BakeUntil = v.BakeStart.Add(last.Rollout.Policy.Rollout.Bake.Duration)
+	}
 }
 
 // RolloutOf is what may be shown of a rollout; nil of nil.

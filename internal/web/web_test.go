@@ -17,6 +17,7 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
@@ -45,6 +46,13 @@ func (f *fake) Last(string) *controller.Report {
 	return f.last
 }
 func (f *fake) Listen(context.Context) <-chan controller.Report { return f.reports }
+func (f *fake) WayBack(_, digest string) (*reconcile.Restoring, error) {
+	if digest == "sha256:gone" {
+		return nil, &controller.RefusedError{Reason: "the journal keeps none"}
+	}
+	return &reconcile.Restoring{To: reconcile.Baseline{Part: reconcile.Part{Digest: "sha256:old", Image: "r.example/a@sha256:old"}}, Base: json.RawMessage(`"` + planted + `"`)}, nil
+}
+
 func (f *fake) Tell(_ context.Context, _ string, c controller.Command) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -246,5 +254,44 @@ func TestEvents(t *testing.T) {
 	var e Event
 	if err := json.Unmarshal([]byte(await("data: ")), &e); err != nil || e.Target != key || e.Phase != reconcile.Bake {
 		t.Errorf("event = %+v, %v", e, err)
+	}
+}
+
+// TestLook: what the last look saw, with the bake's end, and no launch
+// configuration.
+func TestLook(t *testing.T) {
+	at := time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
+	f := &fake{}
+	client := NewClient(serve(t, f, Options{}))
+	if d, err := client.Look(t.Context(), key); err != nil || d.Observed != nil || d.Target != key {
+		t.Fatalf("Look() before the first look = %+v, %v", d, err)
+	}
+	rollout := open()
+	rollout.Policy.Rollout.Bake = desired.Seconds(600)
+	f.mu.Lock()
+	f.last = &controller.Report{At: at, Rollout: rollout, Decision: reconcile.Decision{Phase: reconcile.Bake, BakeStart: at}}
+	f.last.Observed.Service.Containers = []observe.Container{{ID: "1i1"}}
+	f.mu.Unlock()
+	d, err := client.Look(t.Context(), key)
+	if err != nil || d.Observed == nil || len(d.Observed.Service.Containers) != 1 || !d.BakeUntil.Equal(at.Add(10*time.Minute)) {
+		t.Errorf("Look() = %+v, %v", d, err)
+	}
+	if text, _ := json.Marshal(d); strings.Contains(string(text), planted) {
+		t.Errorf("a launch configuration is shown: %s", text)
+	}
+	if _, err := client.Look(t.Context(), "nonsense"); err == nil {
+		t.Error("Look() of no stack/service gives no error")
+	}
+}
+
+func TestWayBackHidesTheLaunchConfiguration(t *testing.T) {
+	client := NewClient(serve(t, &fake{}, Options{}))
+	back, err := client.WayBack(t.Context(), key, "")
+	if text, _ := json.Marshal(back); err != nil || back.Digest != "sha256:old" || strings.Contains(string(text), planted) {
+		t.Errorf("WayBack() = %+v, %v", back, err)
+	}
+	var status *StatusError
+	if _, err := client.WayBack(t.Context(), key, "sha256:gone"); !errors.As(err, &status) || !status.Refused() {
+		t.Errorf("WayBack() to nothing = %v, want it refused", err)
 	}
 }

@@ -30,6 +30,16 @@ func (l *look) countVersions() (fresh, old int) {
 	return fresh, old
 }
 
+// Prove says what is missing until a service runs its launch configuration on all
+// containers, healthy, and nothing else; empty when nothing is. activeHosts is how
+// many containers a global service has. It is the proof that Drover's own finish
+// needs, for a person who acts without the daemon.
+func Prove(s observe.Service, activeHosts int) string {
+	in := Input{Observed: observe.Snapshot{Service: s, Hosts: observe.Hosts{Active: activeHosts}}}
+	l := look{in: in}
+	return l.prove()
+}
+
 // prove says what is missing until every container is of the launch
 // configuration in force, runs its image and is healthy; nothing else runs. The
 // service's state, healthState and currentScale are not asked: they lie at times
