@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 
 	"internal/operator": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
-		"internal/controller", "internal/rancher", "internal/journal", "internal/web",
+		"internal/controller", "internal/rancher", "internal/journal", "internal/logs", "internal/web",
 	},
 
 	"cmd/controller": {

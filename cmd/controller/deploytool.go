@@ -133,7 +133,7 @@ func (d *deploy) logs(cmd *cobra.Command, streams deploytool.Streams) error {
 		URL: d.URL, Environment: found.EnvironmentID, CAFile: d.CAFile,
 		AccessKey: desired.Secret{Env: variableAccessKey}, SecretKey: desired.Secret{Env: variableSecretKey},
 	}
-	direct, err := connectTo(cmd, server, []logs.ServiceName{{Stack: found.Stack, Service: found.Service}})
+	direct, err := connectTo(cmd.ErrOrStderr(), server, []logs.ServiceName{{Stack: found.Stack, Service: found.Service}})
 	if err != nil {
 		return err
 	}

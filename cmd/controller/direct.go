@@ -63,17 +63,17 @@ func (o *options) connect(cmd *cobra.Command, names []string) (*direct, error) {
 			services = append(services, n)
 		}
 	}
-	return connectTo(cmd, server, services)
+	return connectTo(cmd.ErrOrStderr(), server, services)
 }
 
-// connectTo makes a direct to services of a Rancher.
-func connectTo(cmd *cobra.Command, server desired.Rancher, services []logs.ServiceName) (*direct, error) {
+// connectTo makes a direct to services of a Rancher; notices go to errOut.
+func connectTo(errOut io.Writer, server desired.Rancher, services []logs.ServiceName) (*direct, error) {
 	d := &direct{server: server.URL, names: services}
 	keys := make([]rancher.Key, len(services))
 	for i, n := range services {
 		keys[i] = rancher.Key(n)
 	}
-	log := d.logger(cmd.ErrOrStderr())
+	log := d.logger(errOut)
 	var err error
 	if d.client, err = controller.ConnectRancher(server, log); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
@@ -58,7 +59,7 @@ func (s *Sight) wayOut() string {
 
 // removedByFinish says what cannot be undone.
 func (s *Sight) removedByFinish() string {
-	old := s.names(Old, Brings(&s.Service))
+	old := s.names(logs.VersionOld)
 	if len(old) == 0 {
 		return "the old containers are removed, and Rancher's own way back with them"
 	}
@@ -108,7 +109,7 @@ func (s *Sight) before() string {
 }
 
 func (s *Sight) removedByRollback() string {
-	fresh := s.names(New, Brings(&s.Service))
+	fresh := s.names(logs.VersionNew)
 	if len(fresh) == 0 {
 		return "the new containers are removed, and their logs with them"
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
@@ -72,18 +73,6 @@ func (s *Sight) Unproved() string {
 	return reconcile.Prove(s.Service, s.ActiveHosts)
 }
 
-// Side says on which side of the upgrade under way a container is.
-type Side string
-
-const (
-	// NoSide is a container of a service that runs one version.
-	NoSide Side = ""
-	// Old runs what ran before.
-	Old Side = "old"
-	// New runs what the upgrade brings.
-	New Side = "new"
-)
-
 // InUpgrade says that Rancher has an upgrade under way that can still be taken
 // back or finished.
 func InUpgrade(state observe.ServiceState) bool {
@@ -96,39 +85,22 @@ func InUpgrade(state observe.ServiceState) bool {
 	}
 }
 
-// SideOf tells old from new by the launch configuration's version; brings is the
-// version that the upgrade brings, empty when there is none. Rancher sets a
-// version anew at each upgrade, and a rollback brings the old one back
-// (rancher-api 14.3).
-func SideOf(c *observe.Container, brings string) Side {
-	switch {
-	case brings == "":
-		return NoSide
-	case c.Version == brings:
-		return New
+// SideOf says on which side of the upgrade under way a container is; of a service
+// that runs one version it is on none.
+func SideOf(s *observe.Service, c *observe.Container) logs.Version {
+	v := logs.VersionOf(s, c)
+	if v == logs.VersionUnknown && InUpgrade(s.State) && c.Version == s.Launch.Version && s.State != observe.StateRollingBack {
+		return logs.VersionNew // Its old ones are gone already.
 	}
-	return Old
-}
-
-// Brings is the version that the upgrade under way brings, empty when there is
-// none: while it rolls back, the launch configuration in force is the old one
-// again.
-func Brings(s *observe.Service) string {
-	switch {
-	case s.State == observe.StateRollingBack && s.Upgrade != nil:
-		return s.Upgrade.To.Version
-	case s.State == observe.StateRollingBack || !InUpgrade(s.State):
-		return ""
-	}
-	return s.Launch.Version
+	return v
 }
 
 // count counts the primary containers on a side that run, and those of them that
 // are well.
-func (s *Sight) count(side Side, brings string) (running, well int) {
+func (s *Sight) count(side logs.Version) (running, well int) {
 	for i := range s.Service.Containers {
 		c := &s.Service.Containers[i]
-		if c.LaunchName != "" || SideOf(c, brings) != side || !isRunning(c) {
+		if c.LaunchName != "" || SideOf(&s.Service, c) != side || !isRunning(c) {
 			continue
 		}
 		running++
@@ -144,10 +116,10 @@ func isRunning(c *observe.Container) bool {
 }
 
 // names are the containers of a side that are not removed, as people read them.
-func (s *Sight) names(side Side, brings string) []string {
+func (s *Sight) names(side logs.Version) []string {
 	var names []string
 	for i := range s.Service.Containers {
-		if c := &s.Service.Containers[i]; SideOf(c, brings) == side {
+		if c := &s.Service.Containers[i]; SideOf(&s.Service, c) == side {
 			names = append(names, c.Name)
 		}
 	}
@@ -169,9 +141,8 @@ func (s *Sight) Standing() string {
 	if svc.Problem != nil {
 		return "Rancher cannot be read: " + svc.Problem.Message
 	}
-	brings := Brings(svc)
-	fresh, well := s.count(New, brings)
-	old, _ := s.count(Old, brings)
+	fresh, well := s.count(logs.VersionNew)
+	old, _ := s.count(logs.VersionOld)
 	switch svc.State {
 	case observe.StateUpgrading:
 		return fmt.Sprintf("%d of %d containers are new, %d of them healthy; %d old ones run", fresh, s.expected(), well, old)
@@ -179,7 +150,7 @@ func (s *Sight) Standing() string {
 		if problem := s.Unproved(); problem != "" {
 			return "upgraded, but " + problem
 		}
-		return fmt.Sprintf("upgraded: %d new containers are healthy, %d old ones are kept for the way back", fresh, len(s.names(Old, brings)))
+		return fmt.Sprintf("upgraded: %d new containers are healthy, %d old ones are kept for the way back", fresh, len(s.names(logs.VersionOld)))
 	case observe.StateFinishingUpgrade:
 		return "Rancher removes the old containers"
 	case observe.StateRollingBack:
@@ -192,7 +163,7 @@ func (s *Sight) Standing() string {
 		if problem := s.Unproved(); problem != "" {
 			return "active, but " + problem
 		}
-		running, _ := s.count(NoSide, "")
+		running, _ := s.count(logs.VersionUnknown)
 		return fmt.Sprintf("runs %s on %d containers", ShortImage(svc.Launch.Image), running)
 	default:
 		return "Rancher says " + string(svc.State)

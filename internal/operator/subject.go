@@ -7,6 +7,7 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
 // Subject is a service as a person named it.
@@ -104,6 +105,18 @@ func ByImage(config *desired.Config, views []web.View, image string) []Subject {
 		if v := &views[i]; SameImage(v.Image, image) {
 			stack, service, _ := strings.Cut(v.Target, "/")
 			add(Subject{Stack: stack, Service: service, Name: v.Name, Image: v.Image})
+		}
+	}
+	return found
+}
+
+// Running are the services that run an image, or were brought up from it.
+func Running(services []observe.Service, image string) []Subject {
+	var found []Subject
+	for i := range services {
+		s := &services[i]
+		if SameImage(FollowedTag(s), image) || DigestOf(s.Launch.Image) != "" && SameImage(s.Launch.Image, image) {
+			found = append(found, Subject{Stack: s.Stack, Service: s.Name})
 		}
 	}
 	return found
