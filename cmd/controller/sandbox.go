@@ -33,8 +33,9 @@ same faults. At the address "admin" they are asked for and ended while it runs.
 docs/sandbox.md has all of them.
 
 How containers behave is read from the label io.drover.sandbox of the image they
-run, comma-separated: serve (default), errors=20%, latency=300ms, start-delay=5s,
-never-healthy, unhealthy-after=10s, crash, crash-after=10s, refuse, log=TEXT,
+run, comma-separated: serve (default), errors=20%, not-found=20%, empty=20%,
+resets=20%, latency=300ms, start-delay=5s, never-healthy, unhealthy-after=10s,
+flapping=3s, crash, crash-after=10s, refuse, refuse-after=10s, log=TEXT,
 log-rate=100. Any tool that pushes an image with that label changes what happens.`,
 		Example: `  drover sandbox --registry 127.0.0.1:5000 --rancher 127.0.0.1:8080 --lb 127.0.0.1:8088
   drover sandbox --seed 7 --scale 5

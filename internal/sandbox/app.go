@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -19,11 +20,12 @@ var discard = log.New(io.Discard, "", 0)
 
 // app is what answers HTTP in a container.
 type app struct {
-	image    *image
-	name     string
-	logs     *logBuffer
-	failures *cadence
-	started  time.Time
+	image   *image
+	name    string
+	logs    *logBuffer
+	started time.Time
+	// failures answer with 500, missing with 404, empty and resets not at all.
+	failures, missing, empty, resets *cadence
 	// requests counts all but health checks; it paces the answers.
 	requests atomic.Uint64
 	// alive ends when open requests are to be cut.
@@ -35,7 +37,9 @@ type app struct {
 
 func newApp(img *image, name string, logs *logBuffer, seed uint64) *app {
 	a := &app{image: img, name: name, logs: logs, started: time.Now(), seed: seed}
-	a.failures = newCadence(img.behaviour.Errors, seed)
+	b := img.behaviour
+	a.failures, a.missing = newCadence(b.Errors, seed), newCadence(b.NotFound, seed)
+	a.empty, a.resets = newCadence(b.Empty, seed), newCadence(b.Resets, seed)
 	a.alive, a.kill = context.WithCancel(context.Background())
 	return a
 }
@@ -50,12 +54,33 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !a.work(r.Context()) {
 		panic(http.ErrAbortHandler) // The process died: the connection is cut without an answer.
 	}
+	if a.resets.next() {
+		reset(w)
+	}
+	if a.empty.next() {
+		panic(http.ErrAbortHandler) // Closes the connection without an answer.
+	}
 	status := http.StatusOK
-	if a.failures.next() {
+	switch {
+	case a.failures.next():
 		status = http.StatusInternalServerError
+	case a.missing.next():
+		status = http.StatusNotFound
 	}
 	a.answer(w, r, status)
 	a.access(r, status, time.Since(began))
+}
+
+// reset has the connection reset instead of closed, and ends the handler.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if tcp, ok := conn.(*net.TCPConn); err == nil && ok {
+		_ = tcp.SetLinger(0) // Then Close sends RST.
+	}
+	if err == nil {
+		_ = conn.Close()
+	}
+	panic(http.ErrAbortHandler)
 }
 
 func (a *app) health(w http.ResponseWriter) {

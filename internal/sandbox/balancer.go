@@ -26,8 +26,9 @@ const (
 
 // Balancer spreads requests over servers and shows HAProxy's statistics on the same port.
 type Balancer interface {
-	// Addr is the host:port it listens on.
+	// Addr is the host:port it listens on, StatsAddr the one of its statistics page.
 	Addr() string
+	StatsAddr() string
 	// SetServers replaces the servers. When they differ the load balancer reloads, as Rancher's does: every counter
 	// begins at zero, and every checked server is UP until its first check.
 	SetServers(ctx context.Context, servers []Server) error
@@ -43,7 +44,19 @@ type BalancerOptions struct {
 	User, Password string
 	// Check is the service's health check; nil leaves the servers unchecked.
 	Check *Check
+	// StatsIn is the section of haproxy.cfg in which the statistics page is:
+	// frontend when empty, defaults, backend or listen. The small load balancer has
+	// no sections.
+	StatsIn string
 }
+
+// The sections in which people put the statistics page (load-balancer-and-logs 1.5).
+const (
+	StatsInFrontend = "frontend"
+	StatsInDefaults = "defaults"
+	StatsInBackend  = "backend"
+	StatsInListen   = "listen"
+)
 
 // Check is what Rancher makes of a service's healthCheck for its load balancer.
 type Check struct {
@@ -80,7 +93,20 @@ func port(addr string) string {
 }
 
 // validate refuses options that would break a configuration file or open the sandbox to others.
+// statsIn is the section with the statistics page.
+func (o BalancerOptions) statsIn() string {
+	if o.StatsIn == "" {
+		return StatsInFrontend
+	}
+	return o.StatsIn
+}
+
 func (o BalancerOptions) validate() error {
+	switch o.statsIn() {
+	case StatsInFrontend, StatsInDefaults, StatsInBackend, StatsInListen:
+	default:
+		return fmt.Errorf("there is no section %q for the statistics page", o.StatsIn)
+	}
 	if err := checkLoopback(o.Addr); err != nil {
 		return err
 	}

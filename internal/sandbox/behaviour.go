@@ -22,14 +22,17 @@ const (
 	maxLatency     = time.Minute
 	maxDelay       = time.Hour
 	million        = 1_000_000
-	behaviourWords = "serve, errors=20%, latency=300ms, start-delay=5s, never-healthy, unhealthy-after=10s, " +
-		"crash, crash-after=10s, refuse, log=TEXT, log-rate=100"
+	behaviourWords = "serve, errors=20%, not-found=20%, empty=20%, resets=20%, latency=300ms, start-delay=5s, " +
+		"never-healthy, unhealthy-after=10s, flapping=3s, crash, crash-after=10s, refuse, refuse-after=10s, log=TEXT, log-rate=100"
 )
 
 // Behaviour is what a container of an image does. The zero value serves every request.
 type Behaviour struct {
 	// Errors is how many of a million requests are answered with 500, spread evenly. Health checks stay green.
 	Errors int
+	// NotFound, Empty and Resets are as many that are answered with 404, closed
+	// without an answer, and reset.
+	NotFound, Empty, Resets int
 	// Latency is added to every request but health checks.
 	Latency time.Duration
 	// StartDelay is the time until the container listens.
@@ -37,11 +40,16 @@ type Behaviour struct {
 	// NeverHealthy answers health checks with 503 from the start, UnhealthyAfter from that age on.
 	NeverHealthy   bool
 	UnhealthyAfter time.Duration
+	// Flapping answers health checks with 200 for as long, then as long with 503,
+	// and so on.
+	Flapping time.Duration
 	// Crash ends the process right after its start, CrashAfter at that age; open requests are cut.
 	Crash      bool
 	CrashAfter time.Duration
-	// Refuse never listens, so connections are refused.
-	Refuse bool
+	// Refuse never listens, so connections are refused; RefuseAfter stops listening
+	// at that age.
+	Refuse      bool
+	RefuseAfter time.Duration
 	// Log is a line written once listening, or again and again with LogRate.
 	Log string
 	// LogRate is how many further lines are written each second.
@@ -62,18 +70,19 @@ type word struct {
 // words are all behaviours, in the order String writes them.
 var words = []word{
 	{name: "serve", flag: func(*Behaviour) {}, show: func(Behaviour) string { return "" }},
-	{
-		name: "errors",
-		set:  func(b *Behaviour, v string) (err error) { b.Errors, err = parseShare(v); return err },
-		show: func(b Behaviour) string { return showIf(b.Errors > 0, "errors="+formatShare(b.Errors)) },
-	},
+	share("errors", func(b *Behaviour) *int { return &b.Errors }),
+	share("not-found", func(b *Behaviour) *int { return &b.NotFound }),
+	share("empty", func(b *Behaviour) *int { return &b.Empty }),
+	share("resets", func(b *Behaviour) *int { return &b.Resets }),
 	duration("latency", maxLatency, func(b *Behaviour) *time.Duration { return &b.Latency }),
 	duration("start-delay", maxDelay, func(b *Behaviour) *time.Duration { return &b.StartDelay }),
 	flag("never-healthy", func(b *Behaviour) *bool { return &b.NeverHealthy }),
 	duration("unhealthy-after", maxDelay, func(b *Behaviour) *time.Duration { return &b.UnhealthyAfter }),
+	duration("flapping", maxDelay, func(b *Behaviour) *time.Duration { return &b.Flapping }),
 	flag("crash", func(b *Behaviour) *bool { return &b.Crash }),
 	duration("crash-after", maxDelay, func(b *Behaviour) *time.Duration { return &b.CrashAfter }),
 	flag("refuse", func(b *Behaviour) *bool { return &b.Refuse }),
+	duration("refuse-after", maxDelay, func(b *Behaviour) *time.Duration { return &b.RefuseAfter }),
 	{
 		name: "log",
 		set:  func(b *Behaviour, v string) (err error) { b.Log, err = parseText(v); return err },
@@ -87,7 +96,10 @@ var words = []word{
 }
 
 // excluding are pairs of which a label may hold only one.
-var excluding = [][2]string{{"never-healthy", "unhealthy-after"}, {"crash", "crash-after"}}
+var excluding = [][2]string{
+	{"never-healthy", "unhealthy-after"}, {"never-healthy", "flapping"}, {"unhealthy-after", "flapping"},
+	{"crash", "crash-after"}, {"refuse", "refuse-after"},
+}
 
 // ParseBehaviour reads the label's value: behaviours separated by commas. An empty value serves.
 func ParseBehaviour(label string) (Behaviour, error) {
@@ -154,7 +166,8 @@ func (b Behaviour) String() string {
 
 // isHealthy says what a health check finds at an age.
 func (b Behaviour) isHealthy(age time.Duration) bool {
-	return !b.NeverHealthy && (b.UnhealthyAfter == 0 || age < b.UnhealthyAfter)
+	isUp := b.Flapping == 0 || age/b.Flapping%2 == 0
+	return isUp && !b.NeverHealthy && (b.UnhealthyAfter == 0 || age < b.UnhealthyAfter)
 }
 
 func flag(name string, field func(*Behaviour) *bool) word {
@@ -162,6 +175,14 @@ func flag(name string, field func(*Behaviour) *bool) word {
 		name: name,
 		flag: func(b *Behaviour) { *field(b) = true },
 		show: func(b Behaviour) string { return showIf(*field(&b), name) },
+	}
+}
+
+func share(name string, field func(*Behaviour) *int) word {
+	return word{
+		name: name,
+		set:  func(b *Behaviour, v string) (err error) { *field(b), err = parseShare(v); return err },
+		show: func(b Behaviour) string { return showIf(*field(&b) > 0, name+"="+formatShare(*field(&b))) },
 	}
 }
 

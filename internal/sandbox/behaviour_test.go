@@ -22,6 +22,9 @@ func TestParseBehaviour(t *testing.T) {
 		{"crash", Behaviour{Crash: true}},
 		{"crash-after=10s,log=panic: out of memory", Behaviour{CrashAfter: 10 * time.Second, Log: "panic: out of memory"}},
 		{"refuse", Behaviour{Refuse: true}},
+		{"refuse-after=3s", Behaviour{RefuseAfter: 3 * time.Second}},
+		{"flapping=3s", Behaviour{Flapping: 3 * time.Second}},
+		{"not-found=10%,empty=20%,resets=30%", Behaviour{NotFound: 100_000, Empty: 200_000, Resets: 300_000}},
 		{"log=a=b,log-rate=100", Behaviour{Log: "a=b", LogRate: 100}},
 	}
 	for _, tt := range tests {
@@ -48,6 +51,8 @@ func TestParseBehaviourRefuses(t *testing.T) {
 		{"latency=-1s", "latency: -1s is not between 0 and 1m0s"},
 		{"crash-after=2h", "crash-after: 2h is not between 0 and 1h0m0s"},
 		{"crash,crash-after=1s", "crash and crash-after exclude each other"},
+		{"refuse,refuse-after=1s", "refuse and refuse-after exclude each other"},
+		{"flapping=1s,never-healthy", "never-healthy and flapping exclude each other"},
 		{"unhealthy-after=1s,never-healthy", "never-healthy and unhealthy-after exclude each other"},
 		{"latency=1s,latency=2s", "latency is there twice"},
 		{"log=", "log: the text is empty"},
@@ -120,4 +125,13 @@ func count(list []bool) (n int) {
 		}
 	}
 	return n
+}
+
+func TestFlappingIsHealthyHalfTheTime(t *testing.T) {
+	b := Behaviour{Flapping: 3 * time.Second}
+	for age, want := range map[time.Duration]bool{0: true, 2999 * time.Millisecond: true, 3 * time.Second: false, 5 * time.Second: false, 6 * time.Second: true} {
+		if got := b.isHealthy(age); got != want {
+			t.Errorf("isHealthy at %s = %t, want %t", age, got, want)
+		}
+	}
 }

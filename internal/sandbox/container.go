@@ -115,7 +115,7 @@ func logStream(text string) int {
 func (c *container) run(b Behaviour) {
 	defer c.slot.logs.setEnded(true)
 	defer c.server.owned.Wait()
-	listen, crash := after(b.StartDelay), after(b.CrashAfter)
+	listen, crash, refuse := after(b.StartDelay), after(b.CrashAfter), after(b.RefuseAfter)
 	if b.Refuse {
 		listen = nil
 	}
@@ -136,6 +136,8 @@ func (c *container) run(b Behaviour) {
 				c.slot.logs.add(2, err.Error())
 				c.end(errCrashed)
 			}
+		case <-refuse:
+			c.server.refuse()
 		case <-lines:
 			n = c.app.chatter(n)
 		}

@@ -237,6 +237,39 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
+// TestAnswersThatAreNone: a load balancer tells an empty reply from a reset, and
+// both from a 404; health checks stay green.
+func TestAnswersThatAreNone(t *testing.T) {
+	b := newBench(t)
+	for behaviour, is := range map[string]func(int, error) bool{
+		"empty=100%":     func(_ int, err error) bool { return errors.Is(err, io.EOF) },
+		"resets=100%":    func(_ int, err error) bool { return errors.Is(err, syscall.ECONNRESET) },
+		"not-found=100%": func(status int, _ error) bool { return status == http.StatusNotFound },
+	} {
+		c := b.run(behaviour)
+		if status, err := get(t, c, "/v1/rooms"); !is(status, err) {
+			t.Errorf("%s: get = %d, %v", behaviour, status, err)
+		}
+		if status, err := get(t, c, "/healthz"); status != http.StatusOK {
+			t.Errorf("%s: /healthz = %d, %v, want 200", behaviour, status, err)
+		}
+	}
+}
+
+func TestRefuseAfter(t *testing.T) {
+	c := newBench(t).run("refuse-after=3s")
+	if status, err := get(t, c, "/v1/rooms"); status != http.StatusOK {
+		t.Fatalf("before it refuses get = %d, %v", status, err)
+	}
+	eventually(t, "connections are refused", func() bool {
+		_, err := get(t, c, "/v1/rooms")
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	if c.serving.Err() != nil {
+		t.Error("the process ended")
+	}
+}
+
 func TestCrash(t *testing.T) {
 	b := newBench(t)
 	c := b.run("crash")

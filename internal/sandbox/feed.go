@@ -21,6 +21,7 @@ func (w *World) startBalancer(ctx context.Context) (err error) {
 	w.info.StatsUser, w.info.StatsPassword = statsUser, word64(uint64(w.options.Seed), 4, 20)
 	o := BalancerOptions{
 		Addr: w.options.BalancerAddr, User: w.info.StatsUser, Password: w.info.StatsPassword, Check: w.check(),
+		StatsIn: w.options.StatsIn,
 	}
 	if w.options.HAProxy {
 		w.balancer, err = NewHAProxy(ctx, o)
@@ -35,7 +36,7 @@ func (w *World) startBalancer(ctx context.Context) (err error) {
 		return w.balancer.Close()
 	})
 	w.info.LoadBalancer = "http://" + w.balancer.Addr()
-	w.info.Stats = w.info.LoadBalancer + StatsURI
+	w.info.Stats = "http://" + w.balancer.StatsAddr() + StatsURI
 	w.rancher.OnContainersChanged(w.wake)
 	w.feeding.Go(w.feed)
 	w.wake()

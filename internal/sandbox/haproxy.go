@@ -110,6 +110,14 @@ func freePort(addr string) (string, error) {
 // Addr implements Balancer.
 func (h *haproxy) Addr() string { return h.addr }
 
+// StatsAddr implements Balancer.
+func (h *haproxy) StatsAddr() string {
+	if h.options.statsIn() == StatsInListen {
+		return h.plain
+	}
+	return h.addr
+}
+
 // SetServers implements Balancer.
 func (h *haproxy) SetServers(ctx context.Context, servers []Server) error {
 	h.mu.Lock()

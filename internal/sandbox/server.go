@@ -70,10 +70,7 @@ func (s *server) tell(conn net.Conn, open bool) {
 // net/http's Shutdown is of no use here: it drops a request that it has not read yet without an answer, which a load
 // balancer counts as the server's failure.
 func (s *server) drain(grace time.Duration) {
-	s.SetKeepAlivesEnabled(false)
-	for _, l := range s.listeners {
-		l.finish()
-	}
+	s.refuse()
 	done := make(chan struct{})
 	go func() {
 		s.owned.Wait()
@@ -82,6 +79,15 @@ func (s *server) drain(grace time.Duration) {
 	select {
 	case <-done:
 	case <-time.After(grace):
+	}
+}
+
+// refuse stops accepting for good; what has connected is still answered once, and
+// nothing is kept alive.
+func (s *server) refuse() {
+	s.SetKeepAlivesEnabled(false)
+	for _, l := range s.listeners {
+		l.finish()
 	}
 }
 

@@ -53,6 +53,9 @@ func newSmallBalancer(o BalancerOptions) (*smallBalancer, error) {
 // Addr implements Balancer.
 func (b *smallBalancer) Addr() string { return b.addr }
 
+// StatsAddr implements Balancer.
+func (b *smallBalancer) StatsAddr() string { return b.addr }
+
 // SetServers implements Balancer.
 func (b *smallBalancer) SetServers(_ context.Context, servers []Server) error {
 	old, err := b.replace(servers)

@@ -41,6 +41,8 @@ type Options struct {
 	Seed int64
 	// HAProxy runs the installed haproxy instead of the small load balancer.
 	HAProxy bool
+	// StatsIn is where its statistics page is, as in BalancerOptions.
+	StatsIn string
 	// Scale is the service's number of containers; 0 means 3.
 	Scale int
 	// Speed is how much faster than a real Rancher's the simulator's waits pass; 0 means 1.

@@ -396,7 +396,9 @@ func (l *look) isLate() bool {
 // rolledBack: active with the previous launch configuration. What runs is
 // verified before it is believed.
 func (l *look) rolledBack() step {
-	if problem := l.proveImages(); problem != "" {
+	// What runs another image under the same tag will not become what it was by
+	// waiting: the rollback is over, and idle goes to the pinned one (ruling 4).
+	if problem := l.proveImages(); problem != "" && !l.hasOtherImage() {
 		if l.isLate() {
 			return l.giveUp(CodeRollbackLate, "rolled back, but "+problem)
 		}
@@ -420,6 +422,16 @@ func (l *look) rolledBack() step {
 	d := l.say(Idle, CodeRolledBack, l.every(), "rolled back to %s: %s", shortImage(l.r.From.Image), l.r.Reason)
 	d.Alert = true
 	return d
+}
+
+// hasOtherImage says that a container is known to run another image than the
+// one that the bare tag named before, and that the digest of that one is known.
+func (l *look) hasOtherImage() bool {
+	if l.r.RollingBackAt.IsZero() || l.r.From.Digest == "" || digestOf(l.r.From.Image) != "" {
+		return false
+	}
+	_, mismatch := l.isRunningImage(l.r.From.Config)
+	return mismatch
 }
 
 // cancel stops an upgrade, or a finish that hangs, where it is: a person asked for
