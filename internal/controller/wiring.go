@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,9 +41,21 @@ type Clients struct {
 
 // Connect makes the clients. It does not talk to anybody yet.
 func Connect(config *desired.Config, log logr.Logger) (*Clients, error) {
+	return ConnectOver(config, log, nil)
+}
+
+// ConnectOver is Connect with connections of one's own.
+func ConnectOver(config *desired.Config, log logr.Logger, dial Dial) (*Clients, error) {
 	c := &Clients{onImage: func(string) {}, onService: func(string, string) {}}
+	// Nil has each client take the network, on its own terms.
+	var transport http.RoundTripper
+	var logClient *http.Client
+	if dial != nil {
+		transport = &http.Transport{DialContext: dial}
+		logClient = &http.Client{Transport: transport}
+	}
 	r := config.Rancher
-	client, err := ConnectRancher(r, log)
+	client, err := connectRancher(r, log, transport)
 	if err != nil {
 		return nil, err
 	}
@@ -51,21 +64,26 @@ func Connect(config *desired.Config, log logr.Logger) (*Clients, error) {
 		Relist: r.Relist.Duration, Logger: log.WithName("rancher"),
 		OnChange: func(stack, service string) { c.onService(stack, service) },
 	})
-	c.Images = registry.New(registry.Options{OnChange: func(ref string) { c.onImage(ref) }})
-	c.Balancers = probe.NewReader(probe.ReaderOptions{})
-	c.Prober = probe.NewProber(probe.ProberOptions{})
-	c.Metrics = probe.NewPrometheus(nil)
-	c.Checks = check.NewRunner(nil)
-	c.Logs = logs.NewWatcher(LogSource{Client: client}, logs.WatchOptions{})
+	c.Images = registry.New(registry.Options{OnChange: func(ref string) { c.onImage(ref) }, Dial: dial})
+	c.Balancers = probe.NewReader(probe.ReaderOptions{Transport: transport})
+	c.Prober = probe.NewProber(probe.ProberOptions{Transport: transport, Dial: dial})
+	c.Metrics = probe.NewPrometheus(transport)
+	c.Checks = check.NewRunner(transport)
+	c.Logs = logs.NewWatcher(LogSource{Client: client}, logs.WatchOptions{Client: logClient})
 	return c, c.Configure(config)
 }
 
 // ConnectRancher makes a client that may act on nothing yet. It does not talk to
 // Rancher.
 func ConnectRancher(r desired.Rancher, log logr.Logger) (*rancher.Client, error) {
+	return connectRancher(r, log, nil)
+}
+
+// connectRancher goes over a transport; nil is the network.
+func connectRancher(r desired.Rancher, log logr.Logger, over http.RoundTripper) (*rancher.Client, error) {
 	client, err := rancher.New(rancher.Options{
 		URL: r.URL, Environment: r.Environment, AccessKey: r.AccessKey.Value, SecretKey: r.SecretKey.Value,
-		CAFile: r.CAFile, Timeout: r.Timeout.Duration, Logger: log.WithName("rancher"),
+		CAFile: r.CAFile, Timeout: r.Timeout.Duration, Transport: over, Logger: log.WithName("rancher"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Rancher: %w", err)

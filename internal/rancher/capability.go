@@ -184,6 +184,13 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(signed)
 }
 
+// CloseIdleConnections lets http.Client reach the network's idle connections.
+func (g *guard) CloseIdleConnections() {
+	if next, ok := g.next.(interface{ CloseIdleConnections() }); ok {
+		next.CloseIdleConnections()
+	}
+}
+
 // check is the rule: reads below the root, the listed actions on learnt ids of
 // allowed services, creation for a client made for it, and nothing else. It returns the reason for a refusal.
 func (g *guard) check(r *http.Request) (action, reason string) {

@@ -421,6 +421,30 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
+// TestBlankAnswers: white space that does not end is refused early; a reading of it that is looked through again and again
+// would take a core.
+func TestBlankAnswers(t *testing.T) {
+	f := newFake(t)
+	var sent atomic.Int64
+	f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/hosts") {
+			return false
+		}
+		_, err := io.WriteString(w, `{"type":"collection","data":[`)
+		for chunk := strings.Repeat(" ", 4<<10); err == nil && sent.Load() < 64<<20; sent.Add(4 << 10) {
+			_, err = io.WriteString(w, chunk)
+		}
+		return true
+	}
+	h := f.client().Hosts(t.Context())
+	if h.Problem == nil || h.Problem.Cause != observe.CauseInvalid || !strings.Contains(h.Problem.Message, "blank") {
+		t.Errorf("Hosts = %v, want a complaint about blanks", h.Problem)
+	}
+	if n := sent.Load(); n > 16<<20 {
+		t.Errorf("%d bytes of blanks were taken", n)
+	}
+}
+
 func TestCredentialsThatCannotBeRead(t *testing.T) {
 	f := newFake(t)
 	c, err := New(Options{URL: f.server.URL, AccessKey: text("access"), SecretKey: func() (string, error) { return "", errors.New("no such file") }})

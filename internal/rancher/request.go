@@ -173,7 +173,14 @@ func jsonError(err error) error {
 type capped struct {
 	r    io.Reader
 	left int64
+	// blank is how many white-space bytes in a row came last.
+	blank int
 }
+
+// maxBlank bounds white space in a row. Rancher sends none, and encoding/json looks
+// through all of it again with each read: megabytes of it would keep a core busy for
+// minutes.
+const maxBlank = 64 << 10
 
 // Read fails when more than the limit was read.
 func (c *capped) Read(p []byte) (int, error) {
@@ -182,5 +189,12 @@ func (c *capped) Read(p []byte) (int, error) {
 	}
 	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
 	c.left -= int64(n)
+	blank := n - len(bytes.TrimRight(p[:n], " \t\r\n"))
+	if blank < n {
+		c.blank = 0
+	}
+	if c.blank += blank; c.blank > maxBlank {
+		return 0, &Error{Code: CodeNotJSON, Message: "the answer is blank without end"}
+	}
 	return n, err
 }

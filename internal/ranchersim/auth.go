@@ -94,6 +94,10 @@ func (s *Server) identify(r *http.Request) (caller, bool) {
 		c := caller{kind: k.Kind}
 		if k.Kind == EnvironmentKey || k.Kind == AgentKey {
 			c.project = s.findProject(k.Project)
+			// A key belongs to an account, here the environment, which must be active (AuthDaoImpl#getAccountByKeys).
+			if c.project != nil && c.project.state != stateActive {
+				return caller{}, false
+			}
 		}
 		return c, true
 	}

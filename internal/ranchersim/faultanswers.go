@@ -10,8 +10,7 @@ import (
 
 // answerFaults are the faults of requests, which are decided on before a request is looked at.
 var answerFaults = []string{
-	FaultLate, FaultCutBefore, FaultCutAfter, FaultStale, FaultHTML, FaultTruncated, FaultEndless, FaultShortPages,
-	FaultLostPages, Fault401, Fault403, Fault404, Fault409, Fault422, Fault429, Fault500, Fault502, Fault503,
+	FaultLate, FaultCutBefore, FaultCutAfter, FaultStale, FaultHTML, FaultTruncated, FaultEndless, Fault401, Fault403, Fault404, Fault409, Fault422, Fault429, Fault500, Fault502, Fault503,
 }
 
 // proxyPage is what something between client and server answers.
@@ -33,6 +32,7 @@ func (b *faultBook) middleware(s *Server, next http.Handler) http.Handler {
 
 // serve answers a request while there are faults.
 func (b *faultBook) serve(s *Server, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	r = b.bend(r)
 	if first := b.unheard(r); first != nil {
 		answer := newRecorder()
 		next.ServeHTTP(answer, r)
@@ -48,6 +48,19 @@ func (b *faultBook) serve(s *Server, w http.ResponseWriter, r *http.Request, nex
 		return
 	}
 	b.strike(s, a, w, r, next)
+}
+
+// bend applies the faults that only change how a list is put on pages.
+func (b *faultBook) bend(r *http.Request) *http.Request {
+	concerns := func(a *activeFault) bool { return a.concerns(r) }
+	bent := r
+	if a := b.draw(concerns, FaultShortPages); a != nil {
+		bent = a.withSmallPages(bent)
+	}
+	if a := b.draw(concerns, FaultLostPages); a != nil {
+		bent = bent.WithContext(context.WithValue(bent.Context(), losesPages{}, true))
+	}
+	return bent
 }
 
 func (b *faultBook) strike(s *Server, a *activeFault, w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -68,10 +81,6 @@ func (b *faultBook) strike(s *Server, a *activeFault, w http.ResponseWriter, r *
 		answer.send(w)
 	case FaultEndless:
 		answerEndlessly(s, w, r)
-	case FaultShortPages:
-		next.ServeHTTP(w, a.withSmallPages(r))
-	case FaultLostPages:
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), losesPages{}, true)))
 	default:
 		a.answerWrongly(s, w, r, next)
 	}

@@ -27,6 +27,7 @@ var faultArgs = []faultArg{
 	{"method", "only requests with this method", func(f *Fault, s string) error { f.Method = strings.ToUpper(s); return nil }},
 	{"path", "only requests with this text in path and query", func(f *Fault, s string) error { f.Path = s; return nil }},
 	{"action", "only requests for this action; of hidden-action, the action", func(f *Fault, s string) error { f.Action = s; return nil }},
+	{"key", "only requests of this access key", func(f *Fault, s string) error { f.Key = s; return nil }},
 	{"service", "only this service: stack/name, or an id such as 1s7", func(f *Fault, s string) error { f.Service = s; return nil }},
 	{"skip", "how many occasions are spared first", func(f *Fault, s string) error { return setCount(&f.Skip, s) }},
 	{"count", "how often it happens; 0 is always", func(f *Fault, s string) error { return setCount(&f.Count, s) }},
@@ -149,7 +150,7 @@ func (f Fault) args() map[string]string {
 		}
 	}
 	for name, value := range map[string]string{
-		"method": f.Method, "path": f.Path, "action": f.Action, "service": f.Service, "code": f.Code, "field": f.Field,
+		"method": f.Method, "path": f.Path, "action": f.Action, "key": f.Key, "service": f.Service, "code": f.Code, "field": f.Field,
 		"state": f.State, "host": f.Host,
 	} {
 		put(name, value, value != "")

@@ -207,6 +207,7 @@ func about(svc *service) func(*activeFault) bool {
 
 // concerns says whether a fault is about a request.
 func (a *activeFault) concerns(r *http.Request) bool {
-	return (a.Method == "" || a.Method == r.Method) && strings.Contains(r.URL.RequestURI(), a.Path) &&
+	access, _, _ := r.BasicAuth()
+	return (a.Method == "" || a.Method == r.Method) && (a.Key == "" || a.Key == access) && strings.Contains(r.URL.RequestURI(), a.Path) &&
 		(a.Action == "" || a.Action == r.URL.Query().Get("action"))
 }

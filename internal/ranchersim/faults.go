@@ -38,6 +38,7 @@ const (
 	FaultLostEvent = "lost-event"
 	FaultRestart   = "restart"
 	FaultHostLost  = "host-lost"
+	FaultInactive  = "inactive-environment"
 	FaultSkew      = "skew"
 )
 
@@ -46,8 +47,9 @@ const (
 type Fault struct {
 	Name string
 
-	// Method, Path and Action choose requests: Path is a part of the path and query, Action the value of ?action=.
-	Method, Path, Action string
+	// Method, Path, Action and Key choose requests: Path is a part of the path and query, Action the value of ?action=,
+	// Key the access key that asks.
+	Method, Path, Action, Key string
 	// Service chooses services, by id (1s7) or as stack/name.
 	Service string
 
@@ -85,7 +87,7 @@ type FaultKind struct {
 // Groups of arguments.
 var (
 	howOften    = []string{"skip", "count", "chance", "for"}
-	ofRequests  = append([]string{"method", "path", "action"}, howOften...)
+	ofRequests  = append([]string{"method", "path", "action", "key"}, howOften...)
 	ofServices  = append([]string{"service"}, howOften...)
 	ofAnswers   = append([]string{"applied"}, ofRequests...)
 	ofErrors    = append([]string{"code", "field", "page"}, ofAnswers...)
@@ -124,6 +126,7 @@ var faultKinds = []FaultKind{
 	{FaultLostEvent, "Does not send a change to the subscribers.", howOften},
 	{FaultRestart, "Restarts Rancher in the middle of an upgrade's next batch, or at once with now: sockets break, requests get 503 for as long as for says (10s), work under way is cut and run again later. Once, unless count says otherwise.", with(ofServices, "now")},
 	{FaultHostLost, "Loses the agent of host (the first one): it shows reconnecting, and its containers answer no check.", []string{"host", "for"}},
+	{FaultInactive, "Deactivates the first environment: it shows inactive, and its own keys get 401.", []string{"for"}},
 	{FaultSkew, "Sets Rancher's clock off by by, such as -3h.", []string{"by", "for"}},
 }
 

@@ -18,6 +18,11 @@ func (s *Server) beginFault(a *activeFault) error {
 		}
 	case FaultHostLost:
 		return s.loseHost(a)
+	case FaultInactive:
+		s.setProjectState(stateInactive)
+		a.struck++
+		a.end = func() { s.setProjectState(stateActive) }
+		s.endLater(a)
 	case FaultSkew:
 		s.skew.Store(int64(a.By))
 		a.end = func() { s.skew.Store(0) }
@@ -79,6 +84,12 @@ func (s *Server) loseHost(a *activeFault) error {
 	}
 	s.endLater(a)
 	return nil
+}
+
+func (s *Server) setProjectState(state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.projects[0].state = state
 }
 
 // now is the time on Rancher's own clock, which stands on everything it writes down.

@@ -31,6 +31,7 @@ const (
 // project is what the UI calls an environment.
 type project struct {
 	id      int
+	state   string
 	name    string
 	uuid    string
 	created time.Time

@@ -29,7 +29,7 @@ func (v view) v1Project(p *project) object {
 		{"actions", object{}},
 		{"baseType", "account"},
 		{"name", p.name},
-		{"state", stateActive},
+		{"state", p.state},
 		{"created", formatDate(p.created)},
 		{"createdTS", p.created.UnixMilli()},
 		{"description", nil},

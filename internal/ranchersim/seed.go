@@ -10,7 +10,7 @@ import (
 func (s *Server) AddProject(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := &project{id: s.next(prefixProject), name: name, uuid: s.uuid(), created: s.now()}
+	p := &project{id: s.next(prefixProject), state: stateActive, name: name, uuid: s.uuid(), created: s.now()}
 	s.projects = append(s.projects, p)
 	return formatID(prefixProject, p.id)
 }

@@ -187,6 +187,9 @@ func (r *Registry) configuration() (*configuration.Configuration, error) {
 	return config, err
 }
 
+// Handler is what answers, for clients that come without a network.
+func (r *Registry) Handler() http.Handler { return r.server.Handler }
+
 // Host is host:port, as image names begin.
 func (r *Registry) Host() string { return r.listener.Addr().String() }
 

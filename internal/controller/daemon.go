@@ -1,0 +1,83 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+)
+
+// Dial opens the connections to every peer; nil means the network.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Daemon is a controller with its clients and its journal, made from a
+// configuration. `run`, `demo` and the fault table's tests are the same daemon.
+type Daemon struct {
+	Clients *Clients
+	Journal *journal.Journal
+	Control *Controller
+}
+
+// NewDaemon puts the parts together and reads the journal. It talks to nobody
+// yet; further runners are started and awaited with the others.
+func NewDaemon(config *desired.Config, stateDir string, log logr.Logger, dial Dial, more ...Runner) (*Daemon, error) {
+	id, err := Identify(config, stateDir)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := ConnectOver(config, log, dial)
+	if err != nil {
+		return nil, err
+	}
+	j, err := journal.Open(stateDir, journal.Options{First: id.IsNew})
+	if err != nil {
+		return nil, err
+	}
+	histories, err := Histories(j.Replay)
+	if err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	core := NewCore(Parts{
+		Observer: clients.Observer(), Rancher: clients.Rancher, Journal: j, Tailer: clients.Logs,
+		Past: pastReader(stateDir), Self: id.Owner, Log: log, Now: time.Now,
+	}, config, histories)
+	core.BeConservative(ConservativeUntil(j.Recovery()))
+	d := &Daemon{Clients: clients, Journal: j}
+	d.Control = New(core, d.compact, append(clients.Runners(), more...)...)
+	clients.Wake(d.Control)
+	return d, nil
+}
+
+// pastReader reads the whole journal of a state directory, rotated files included.
+func pastReader(stateDir string) func(func(journal.Entry) error) error {
+	return func(each func(journal.Entry) error) error {
+		r, err := journal.OpenReadOnly(stateDir)
+		if err != nil {
+			return err
+		}
+		return r.History(each)
+	}
+}
+
+// compact makes the journal smaller when it has grown.
+func (d *Daemon) compact() error {
+	if !d.Journal.ShouldRotate() {
+		return nil
+	}
+	if err := d.Journal.Compact(Summarize); err != nil {
+		return fmt.Errorf("compacting the journal: %w", err)
+	}
+	return nil
+}
+
+// Close ends what does not end with the controller's run.
+func (d *Daemon) Close() error {
+	d.Clients.Rancher.Close()
+	return d.Journal.Close()
+}
