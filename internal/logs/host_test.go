@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/ranchersim"
 )
 
 // message is one line of a container as Docker stores it.
@@ -257,49 +258,13 @@ func isBefore(t time.Time, since string) bool {
 	return t.Before(time.Unix(s, n))
 }
 
-// memListener hands pipes to a server: nothing of it waits for the outside, so
-// that it works in a bubble of synctest.
-type memListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (l *memListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *memListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
-func (l *memListener) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (l *memListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case l.conns <- theirs:
-		return ours, nil
-	case <-l.done:
-		return nil, errors.New("connection refused")
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // newHost starts a host over in-memory connections; call stop before a bubble
 // ends.
 func newHost(t *testing.T) (h *fakeHost, stop func()) {
 	t.Helper()
-	l := &memListener{conns: make(chan net.Conn), done: make(chan struct{})}
-	tr := &http.Transport{DialContext: l.dial, DisableKeepAlives: true}
-	h = &fakeHost{client: &http.Client{Transport: tr}, base: "ws://rancher.example:8080", containers: map[string]*fakeContainer{}, grants: map[string]grant{}, connects: map[string]int{}}
-	srv := &http.Server{Handler: h}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = srv.Serve(l) }()
-	return h, func() { _ = srv.Close(); tr.CloseIdleConnections(); <-done }
+	w := ranchersim.NewWire()
+	h = &fakeHost{client: &http.Client{Transport: w.Transport()}, base: "ws://rancher.example:8080", containers: map[string]*fakeContainer{}, grants: map[string]grant{}, connects: map[string]int{}}
+	return h, w.Serve(h)
 }
 
 // got is what a stream delivered.

@@ -1,6 +1,7 @@
 package ranchersim
 
 import (
+	"context"
 	"slices"
 	"sync"
 )
@@ -42,11 +43,15 @@ type subscriber struct {
 	caller caller
 	base   string      // How this client addresses the server.
 	queue  chan []byte // Frames; full means too slow.
-	done   chan struct{}
-	once   sync.Once
+	ctx    context.Context
+	cut    context.CancelFunc // Ends the socket, whatever it is writing.
 }
 
-func (sub *subscriber) close() { sub.once.Do(func() { close(sub.done) }) }
+func newSubscriber(ctx context.Context, c caller, base string) *subscriber {
+	sub := &subscriber{caller: c, base: base, queue: make(chan []byte, maxQueued)}
+	sub.ctx, sub.cut = context.WithCancel(ctx)
+	return sub
+}
 
 func (b *bus) init() {
 	b.dirty = map[resource]bool{}
@@ -99,7 +104,7 @@ func (b *bus) subscribers() []*subscriber {
 // closeAll cuts every subscriber off, as a restart of the server does.
 func (b *bus) closeAll() {
 	for _, sub := range b.subscribers() {
-		sub.close()
+		sub.cut()
 	}
 }
 

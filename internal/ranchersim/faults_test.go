@@ -423,11 +423,11 @@ func TestRestartInTheMiddleOfABatch(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c := start(t, Options{})
 			path := c.web(3, nil)
-			socket := &subscriber{done: make(chan struct{})}
+			socket := newSubscriber(t.Context(), caller{}, "")
 			c.server.bus.join(socket)
 			c.fault("restart=skip=1,for=20s")
 			c.do(http.StatusAccepted, path+"/?action=upgrade", c.upgradeBody(path, map[string]any{"batchSize": 1, "startFirst": startFirst}))
-			<-socket.done
+			<-socket.ctx.Done()
 			if rec := c.raw(http.MethodGet, path, nil); rec.Code != http.StatusServiceUnavailable {
 				t.Errorf("answer while it is down: %d", rec.Code)
 			}

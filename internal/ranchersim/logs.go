@@ -1,14 +1,11 @@
 package ranchersim
 
 import (
-	"context"
-	"encoding/hex"
+	"encoding/base64"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
 // logGrant is what a token of the logs action allows.
@@ -38,11 +35,12 @@ func (s *Server) postLogs(q *request, i *instance) (int, object, *apiError) {
 			delete(s.tokens, token)
 		}
 	}
-	token := hex.EncodeToString(s.bytes(24))
-	s.tokens[token] = logGrant{
+	grant := logGrant{
 		instance: i, follow: toBool(in["follow"]), timestamps: toBool(in["timestamps"]), lines: number(in["lines"], 100),
 		since: parseSince(text(in["since"])), expires: time.Now().Add(tokenLife),
 	}
+	token := s.logToken(grant, text(in["since"]))
+	s.tokens[token] = grant
 	root := q.view.rootBase()
 	root = "ws" + strings.TrimPrefix(root[:strings.LastIndex(root, "/")], "http")
 	return http.StatusOK, object{
@@ -54,6 +52,24 @@ func (s *Server) postLogs(q *request, i *instance) (int, object, *apiError) {
 		{"token", token},
 		{"url", root + "/v1/logs/"},
 	}, nil
+}
+
+// logToken makes a token that looks like Cattle's: a JWT that holds the options. What counts here is that it is known,
+// so that the signature is random. The caller holds mu.
+func (s *Server) logToken(g logGrant, since string) string {
+	claims := appendJSON(nil, object{
+		{"hostUuid", g.instance.host.uuid},
+		{"logs", object{
+			{"Container", g.instance.externalID},
+			{"Lines", g.lines},
+			{"Follow", g.follow},
+			{"Timestamps", g.timestamps},
+			{"Since", since},
+		}},
+		{"exp", g.expires.Unix()},
+	})
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(`{"alg":"RS256"}`)) + "." + encode(claims) + "." + encode(s.bytes(256))
 }
 
 // parseSince reads Docker's notations: unix seconds, with a fraction or without, and RFC 3339.
@@ -74,79 +90,4 @@ func parseSince(since string) time.Time {
 		nano = 0
 	}
 	return time.Unix(sec, nano)
-}
-
-// serveLogs streams a container's log over a websocket; the token is all the caller needs.
-func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
-	token := r.URL.Query().Get("token")
-	s.mu.RLock()
-	grant, ok := s.tokens[token]
-	var source LogSource
-	if ok && grant.instance.logs != nil {
-		source = grant.instance.logs
-	}
-	s.mu.RUnlock()
-	if !ok || time.Now().After(grant.expires) {
-		http.Error(w, "Unauthorized", http.StatusUnauthorized)
-		return
-	}
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-	if err != nil {
-		return // Accept has answered.
-	}
-	defer func() { _ = conn.CloseNow() }()
-	if source != nil && !streamLog(conn.CloseRead(s.ctx), conn, source, grant) {
-		return
-	}
-	_ = conn.Close(websocket.StatusNormalClosure, "")
-}
-
-// streamLog writes the last lines and then, if asked, those that come, until the container ends; it is false when the
-// reader is gone.
-func streamLog(ctx context.Context, conn *websocket.Conn, source LogSource, grant logGrant) bool {
-	lines, next, changed, ended := source.Lines(0)
-	if n := len(lines) - grant.lines; n > 0 {
-		lines = lines[n:]
-	}
-	for {
-		for _, line := range lines {
-			if line.Time.Before(grant.since) {
-				continue
-			}
-			for _, frame := range logFrames(line, grant) {
-				if conn.Write(ctx, websocket.MessageText, frame) != nil {
-					return false
-				}
-			}
-		}
-		if !grant.follow || ended && len(lines) == 0 {
-			return true
-		}
-		if !ended {
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return false
-			}
-		}
-		lines, next, changed, ended = source.Lines(next)
-	}
-}
-
-// logFrames renders one line as the agent does. It splits Docker's stream at line feeds before it looks at the
-// eight-byte headers, so a payload whose length ends in the byte 0x0a comes as an empty frame and a line of unknown
-// origin (rancher/agent service/hostapi/logs/logs.go).
-func logFrames(line LogLine, grant logGrant) [][]byte {
-	end := "\n"
-	if line.Stream == 0 {
-		end = "\r\n"
-	}
-	payload := line.Text + end
-	if grant.timestamps {
-		payload = line.Time.UTC().Format("2006-01-02T15:04:05.000000000Z") + " " + payload
-	}
-	if line.Stream != 0 && len(payload)&0xff == 0x0a {
-		return [][]byte{{}, []byte("00 " + payload)}
-	}
-	return [][]byte{append([]byte{'0', byte('0' + line.Stream&3), ' '}, payload...)}
 }

@@ -142,6 +142,7 @@ type host struct {
 	uuid     string
 	created  time.Time
 	labels   map[string]any
+	link     *agentLink // Replaced when the agent comes back.
 }
 
 func (h *host) active() bool { return h.state == stateActive }

@@ -1,7 +1,6 @@
 package ranchersim
 
 import (
-	"context"
 	"net/http"
 	"regexp"
 	"strings"
@@ -20,6 +19,8 @@ func (s *Server) publish() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// Nothing is promised about the order between resources, and the real server's has none.
+	s.random.Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
 	for _, change := range changes {
 		if s.faults.losesEvent() {
 			continue
@@ -53,7 +54,7 @@ func (sub *subscriber) push(frame []byte) {
 	select {
 	case sub.queue <- frame:
 	default:
-		sub.close()
+		sub.cut()
 	}
 }
 
@@ -117,12 +118,13 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, v view) {
 		return // Accept has answered.
 	}
 	defer func() { _ = conn.CloseNow() }()
-	sub := &subscriber{caller: v.caller, base: v.base, queue: make(chan []byte, maxQueued), done: make(chan struct{})}
+	sub := newSubscriber(conn.CloseRead(s.ctx), v.caller, v.base)
+	defer sub.cut()
 	if wantsChanges(names) {
 		s.bus.join(sub)
 		defer s.bus.leave(sub)
 	}
-	s.feed(conn.CloseRead(s.ctx), conn, sub, len(names) > 0)
+	s.feed(conn, sub, len(names) > 0)
 }
 
 // wantsChanges tells whether resource.change was asked for; without names the socket stays silent.
@@ -136,7 +138,7 @@ func wantsChanges(names []string) bool {
 }
 
 // feed writes frames and pings until someone ends it.
-func (s *Server) feed(ctx context.Context, conn *websocket.Conn, sub *subscriber, pings bool) {
+func (s *Server) feed(conn *websocket.Conn, sub *subscriber, pings bool) {
 	ping := time.NewTicker(s.scaled(pingInterval))
 	defer ping.Stop()
 	for sent := 0; sent < maxPings; {
@@ -149,12 +151,10 @@ func (s *Server) feed(ctx context.Context, conn *websocket.Conn, sub *subscriber
 			}
 			sent++
 			frame = s.pingFrame()
-		case <-sub.done:
-			return
-		case <-ctx.Done():
+		case <-sub.ctx.Done():
 			return
 		}
-		if conn.Write(ctx, websocket.MessageText, frame) != nil {
+		if conn.Write(sub.ctx, websocket.MessageText, frame) != nil {
 			return
 		}
 	}

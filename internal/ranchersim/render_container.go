@@ -48,15 +48,13 @@ func (v view) container(i *instance) object {
 			o.set(name, v.containerField(i, name))
 		}
 	}
-	o.set("healthcheckStates", healthcheckStates(i))
-	return o
-}
-
-func healthcheckStates(i *instance) any {
-	if i.healthState == "" || i.host == nil {
-		return nil
+	if v.server.runtime != nil {
+		o.set("dockerPorts", []any{}) // The agent's; simulated hosts report none.
 	}
-	return []any{map[string]any{"hostId": formatID(prefixHost, i.host.id), "healthState": i.healthState}}
+	if i.healthState != "" && i.host != nil && i.state != stateRemoved {
+		o.set("healthcheckStates", []any{map[string]any{"hostId": formatID(prefixHost, i.host.id), "healthState": i.healthState}})
+	}
+	return o
 }
 
 // containerField is the value of one field: what the server knows, else what the launch configuration said.
@@ -216,6 +214,7 @@ func (s *Server) dockerEvent(i *instance, status string) {
 		s.events = append([]*containerEvent(nil), s.events[maxEvents/10:]...)
 	}
 	s.bus.touch(kindContainerEvent, e.id)
+	s.bus.touch(kindHost, i.host.id) // Its list of containers changes.
 }
 
 func (s *Server) findEvent(id int) *containerEvent {

@@ -24,7 +24,7 @@ func (s *Server) AddHost(hostname, address string) string {
 	defer s.mu.Unlock()
 	h := &host{
 		id: s.next(prefixHost), project: s.projects[0], hostname: hostname, address: address, state: stateActive,
-		uuid: s.uuid(), created: s.now(),
+		uuid: s.uuid(), created: s.now(), link: newAgentLink(),
 		labels: map[string]any{"io.rancher.host.docker_version": "20.10", "io.rancher.host.os": "linux"},
 	}
 	s.hosts[h.id] = h
@@ -49,6 +49,7 @@ func (s *Server) SetHostState(hostID, state string) error {
 // setHostState records a host's state. The caller holds mu.
 func (s *Server) setHostState(h *host, state string) {
 	h.state = state
+	h.relink()
 	s.bus.touch(kindHost, h.id)
 	s.triggerGlobals(h.project)
 }

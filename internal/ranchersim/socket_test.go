@@ -96,24 +96,6 @@ func TestSubscribeWithoutASocket(t *testing.T) {
 	}
 }
 
-func TestSlowSubscriberIsCutOff(t *testing.T) {
-	sub := &subscriber{queue: make(chan []byte, maxQueued), done: make(chan struct{})}
-	for range maxQueued {
-		sub.push(nil)
-	}
-	select {
-	case <-sub.done:
-		t.Fatal("cut off at the limit")
-	default:
-	}
-	sub.push(nil)
-	select {
-	case <-sub.done:
-	default:
-		t.Error("not cut off beyond the limit")
-	}
-}
-
 func TestLogs(t *testing.T) {
 	runtime := newFakeRuntime()
 	c, _, url := listen(t, runtime)
@@ -160,7 +142,7 @@ func TestLogs(t *testing.T) {
 }
 
 func TestLogFrameOfAnUnluckyLength(t *testing.T) {
-	frames := logFrames(LogLine{Stream: 1, Text: "123456789"}, logGrant{})
+	frames := appendLogFrames(nil, LogLine{Stream: 1, Text: "123456789"}, false)
 	if len(frames) != 2 || len(frames[0]) != 0 || string(frames[1]) != "00 123456789\n" {
 		t.Errorf("frames = %q, want an empty one and a line of unknown origin", frames)
 	}

@@ -29,6 +29,7 @@ func (s *Server) halt(i *instance) {
 			s.setState(i, stateStopped, "")
 			s.dockerEvent(i, "stop")
 			s.healthSoon(i.service)
+			s.trigger(i.service) // An active service starts it again, however long the stop took.
 		})
 	})
 }
