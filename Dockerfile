@@ -12,7 +12,8 @@ COPY config config
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/drover ./cmd/controller
 # A new volume takes owner and mode from the image: the journal is Drover's only.
-RUN install -d -m 0700 /out/state
+# Builders keep the mode of what is in a copied directory, not of the directory.
+RUN install -d -m 0700 /out/lib/drover && install -d -m 1777 /out/root/tmp
 
 # For jobs of a pipeline, which need a shell: docker build --target pipeline. The
 # names are those of rancher-gitlab-deploy and of the link in its image.
@@ -28,7 +29,8 @@ FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /zoneinfo.zip
 COPY --from=build /out/drover /drover
-COPY --from=build --chown=65532:65532 /out/state /var/lib/drover
+COPY --from=build --chown=65532:65532 /out/lib /var/lib
+COPY --from=build /out/root /
 COPY config/targets.yaml /etc/drover/targets.yaml
 USER 65532:65532
 ENV ZONEINFO=/zoneinfo.zip \
