@@ -22,6 +22,9 @@ var mayImport = map[string][]string{
 	"internal/logs":     {"pkg/desired", "pkg/observe"},
 	"internal/journal":  {},
 
+	// The evidence is written and replayed by the core's own code.
+	"internal/evidence": {"pkg/desired", "pkg/observe", "pkg/reconcile"},
+
 	// What else judges a version is called by one client and answered to nobody.
 	"internal/gitlab": {},
 	"internal/check":  {"pkg/observe", "internal/gitlab"},
@@ -37,7 +40,7 @@ var mayImport = map[string][]string{
 	"internal/controller": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/registry", "internal/rancher", "internal/probe", "internal/journal", "internal/logs",
-		"internal/check", "internal/gitlab",
+		"internal/check", "internal/gitlab", "internal/evidence",
 	},
 	"internal/deploytool": {"pkg/observe", "internal/rancher"},
 	"internal/web": {
@@ -53,7 +56,7 @@ var mayImport = map[string][]string{
 	"cmd/controller": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
-		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/web",
+		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/evidence", "internal/web",
 		"internal/compose", "internal/operator",
 	},
 

@@ -198,6 +198,8 @@ func TestBadVersionIsTakenBackAndStaysAway(t *testing.T) {
 	p.await("the good version runs again", func() bool { return p.settled(good) })
 	p.await("the bad one is quarantined", func() bool { _, is := p.history().Quarantine[bad]; return is })
 	p.kill()
+	p.replays(bad)
+	p.says(bad)
 	if err := os.RemoveAll(p.state()); err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +208,78 @@ func TestBadVersionIsTakenBackAndStaysAway(t *testing.T) {
 	p.await("a look found nothing to do", func() bool { return p.history().Status.Code == reconcile.CodeQuarantined })
 	if !p.settled(good) {
 		t.Errorf("the service does not run the good version: %s", p.service().Launch.Image)
+	}
+}
+
+// replays holds the evidence of what was rolled out to what was decided, and to
+// what on-call needs: the verdict at the same request, the last lines, no secret.
+func (p *peer) replays(bad string) {
+	p.t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.state(), "evidence", "*.jsonl"))
+	if err != nil || len(files) < 2 {
+		p.t.Fatalf("evidence = %v, %v, want those of the good and the bad one", files, err)
+	}
+	reason := p.history().Quarantine[bad].Reason
+	found := false
+	for _, file := range files {
+		out, err := exec.Command(p.binary, "replay", file).CombinedOutput()
+		if err != nil {
+			p.t.Errorf("replaying %s: %v\n%s", file, err, out)
+		}
+		if strings.Contains(string(out), reason) && strings.Contains(string(out), "> rollback") {
+			found = true
+			p.t.Logf("%s", out)
+			lines, err := exec.Command(p.binary, "replay", "--lines", file).CombinedOutput()
+			if err != nil || strings.Count(string(lines), "kept because it is taken back") == 0 {
+				p.t.Errorf("the last lines of the bad version: %v\n%.2000s", err, lines)
+			}
+		}
+		p.keepsSecretsOut(file)
+	}
+	if !found {
+		p.t.Errorf("no replay comes to %q", reason)
+	}
+}
+
+// says holds `drover why` to the chain of rules and figures.
+func (p *peer) says(bad string) {
+	p.t.Helper()
+	why := func(args ...string) string {
+		p.t.Helper()
+		args = append([]string{"why", "parrot-rest", "--config", p.config(), "--state-dir", p.state()}, args...)
+		out, err := exec.Command(p.binary, args...).CombinedOutput()
+		if err != nil {
+			p.t.Errorf("drover %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	reason := p.history().Quarantine[bad].Reason
+	for _, out := range []string{why(), why(bad), why(bad[7:19])} {
+		for _, want := range []string{reason, "rule gate-failed: a gate says that the new version is bad", "E = ", "rule worse-than-old:", "drover replay", "quarantined"} {
+			if !strings.Contains(out, want) {
+				p.t.Errorf("why does not say %q:\n%s", want, out)
+			}
+		}
+	}
+	p.t.Logf("%s", why(bad))
+	if out := why(bad); !strings.Contains(out, "drover retry gf-chat/parrot-rest --digest "+bad) {
+		p.t.Errorf("why does not say what releases it:\n%s", out)
+	}
+	if out := why("--json"); !strings.Contains(out, `"rule"`) {
+		p.t.Errorf("why --json = %s", out)
+	}
+}
+
+func (p *peer) keepsSecretsOut(file string) {
+	p.t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, secret := range []string{p.world.Info().SecretKey, p.world.Info().StatsPassword} {
+		if strings.Contains(string(data), secret) {
+			p.t.Errorf("%s holds a secret", file)
+		}
 	}
 }
 

@@ -45,6 +45,8 @@ type Core struct {
 	starting sync.Mutex
 	// isFailed says that the last append failed: nothing starts or finishes.
 	isFailed atomic.Bool
+	// evidenceFails says that the last evidence could not be kept.
+	evidenceFails atomic.Bool
 }
 
 // NewCore makes a Core that remembers the histories.
@@ -53,6 +55,7 @@ func NewCore(p Parts, c *desired.Config, histories map[string]reconcile.History)
 	for key, h := range histories {
 		core.states[key] = &state{history: h}
 	}
+	core.hideSecrets(c)
 	return core
 }
 
@@ -65,6 +68,7 @@ func (c *Core) BeConservative(t time.Time) {
 
 // Configure takes over a new file.
 func (c *Core) Configure(config *desired.Config) {
+	c.hideSecrets(config)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.config = config
@@ -126,12 +130,16 @@ var errNoTarget = errors.New("no such target")
 
 // Look observes and decides, and touches nothing.
 func (c *Core) Look(ctx context.Context, key string) (observe.Snapshot, reconcile.Decision, error) {
-	s := c.state(key)
-	h, m := s.snapshot()
+	h, m := c.state(key).snapshot()
+	in, d, err := c.look(ctx, key, h, m)
+	return in.Observed, d, err
+}
+
+func (c *Core) look(ctx context.Context, key string, h reconcile.History, m reconcile.Memory) (reconcile.Input, reconcile.Decision, error) {
 	current, isListed := c.Config().Target(key)
 	t, ok := policy(current, isListed, h)
 	if !ok {
-		return observe.Snapshot{}, reconcile.Decision{}, fmt.Errorf("%s: %w", key, errNoTarget)
+		return reconcile.Input{}, reconcile.Decision{}, fmt.Errorf("%s: %w", key, errNoTarget)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -140,23 +148,26 @@ func (c *Core) Look(ctx context.Context, key string) (observe.Snapshot, reconcil
 	wants := reconcile.Need(in)
 	in.Observed = c.parts.Observer.Look(ctx, t, in.Observed, wants)
 	in.Observed.Fleet = c.fleet(key, t, wants)
-	return in.Observed, reconcile.Decide(in), nil
+	return in, reconcile.Decide(in), nil
 }
 
 // Step looks at one target once, decides, writes the decision down, does it, and
 // writes down what came of it. It returns when to look again; zero means only a
 // wake changes anything.
 func (c *Core) Step(ctx context.Context, key string) (time.Duration, error) {
-	seen, d, err := c.Look(ctx, key)
+	h, m, before := c.state(key).beginStep()
+	in, d, err := c.look(ctx, key, h, m)
 	if errors.Is(err, errNoTarget) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
+	c.keepDead(ctx, key, &in, &d)
 	rollout := c.History(key).Rollout
-	err = c.commit(ctx, key, seen, &d)
-	c.report(key, seen, d, rollout, err)
+	err = c.commit(ctx, key, in.Observed, &d)
+	c.keepStep(key, in, &d, before, err)
+	c.report(key, in.Observed, d, rollout, err)
 	return d.RequeueAfter, err
 }
 
@@ -176,7 +187,7 @@ func (c *Core) commit(ctx context.Context, key string, seen observe.Snapshot, d 
 		c.retryJournal()
 		return c.note(ctx, key, d.Events)
 	}
-	c.state(key).remember(d.Memory.Sent(d.Action, c.parts.Now()))
+	c.state(key).rememberSent(d.Memory, d.Action, c.parts.Now())
 	return c.act(ctx, key, seen, d, nil)
 }
 
@@ -247,7 +258,7 @@ func (c *Core) start(ctx context.Context, key string, seen observe.Snapshot, d *
 	if !c.reserve(ctx, key, d, &err) {
 		return err
 	}
-	c.state(key).remember(d.Memory.Sent(d.Action, c.parts.Now()))
+	c.state(key).rememberSent(d.Memory, d.Action, c.parts.Now())
 	return c.act(ctx, key, seen, d, prepared)
 }
 

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/evidence"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 )
@@ -22,6 +25,8 @@ type Daemon struct {
 	Clients *Clients
 	Journal *journal.Journal
 	Control *Controller
+	// evidence is nil when it cannot be kept.
+	evidence *evidence.Store
 }
 
 // NewDaemon puts the parts together and reads the journal. It talks to nobody
@@ -43,15 +48,43 @@ func NewDaemon(config *desired.Config, stateDir string, log logr.Logger, dial Di
 	if err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
+	kept := openEvidence(stateDir, log)
 	core := NewCore(Parts{
-		Observer: clients.Observer(), Rancher: clients.Rancher, Journal: j, Tailer: clients.Logs,
+		Observer: clients.Observer(), Rancher: clients.Rancher, Journal: j, Tailer: clients.Logs, Evidence: kept,
 		Past: pastReader(stateDir), Self: id.Owner, Log: log, Now: time.Now,
 	}, config, histories)
 	core.BeConservative(ConservativeUntil(j.Recovery()))
-	d := &Daemon{Clients: clients, Journal: j}
+	d := &Daemon{Clients: clients, Journal: j, evidence: kept}
 	d.Control = New(core, d.compact, append(clients.Runners(), more...)...)
 	clients.Wake(d.Control)
 	return d, nil
+}
+
+// EvidenceDir is where the evidence of rollouts is, in a state directory.
+func EvidenceDir(stateDir string) string { return filepath.Join(stateDir, "evidence") }
+
+// openEvidence opens the evidence of rollouts; without it everything else goes on.
+func openEvidence(stateDir string, log logr.Logger) *evidence.Store {
+	s, err := evidence.Open(EvidenceDir(stateDir), buildName(), evidence.Limits{})
+	if err != nil {
+		log.Error(err, "cannot keep evidence; rollouts go on without it")
+		return nil
+	}
+	return s
+}
+
+// buildName is what this program was built from, as Go noted it.
+func buildName() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(len(s.Value), 12)]
+		}
+	}
+	return info.Main.Version
 }
 
 // pastReader reads the whole journal of a state directory, rotated files included.
@@ -79,5 +112,8 @@ func (d *Daemon) compact() error {
 // Close ends what does not end with the controller's run.
 func (d *Daemon) Close() error {
 	d.Clients.Rancher.Close()
+	if d.evidence != nil {
+		return errors.Join(d.Journal.Close(), d.evidence.Close())
+	}
 	return d.Journal.Close()
 }

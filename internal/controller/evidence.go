@@ -1,9 +1,10 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"sync"
+	"slices"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
@@ -54,6 +55,11 @@ func (c *Core) keepEvidence(ctx context.Context, key string, seen observe.Snapsh
 	}
 	e := Evidence{At: c.parts.Now(), Rollout: rollout.ID, Reason: d.Reason, Gates: d.Gates}
 	e.Containers = c.tails(ctx, seen.Service)
+	if c.parts.Evidence != nil {
+		for _, kept := range e.Containers {
+			c.tellOnce(c.parts.Evidence.AddContainer(key, e.At, evidenceOf("it is taken back", kept)))
+		}
+	}
 	data, err := json.Marshal(e)
 	if err == nil {
 		err = c.appendEntries(ctx, journal.Entry{Target: key, Type: TypeEvidence, Data: data})
@@ -73,35 +79,34 @@ func isFirst(events []reconcile.Event) bool {
 	return false
 }
 
-// tails reads the last lines of the new containers, all at once, in most of the
-// time there is.
+// tails reads the last lines of the new containers, the dead ones first.
 func (c *Core) tails(ctx context.Context, s observe.Service) []ContainerEvidence {
-	ctx, cancel := context.WithTimeout(ctx, rollbackGrace*3/4)
-	defer cancel()
-	var kept []ContainerEvidence
+	var containers []deadContainer
 	for _, container := range s.Containers {
-		if container.Version == s.Launch.Version && len(kept) < evidenceContainers {
-			kept = append(kept, ContainerEvidence{Container: container})
+		if container.Version == s.Launch.Version {
+			containers = append(containers, deadContainer{container, "it is taken back"})
 		}
 	}
+	slices.SortStableFunc(containers, func(a, b deadContainer) int {
+		return cmp.Compare(runs(a.State), runs(b.State))
+	})
+	containers = containers[:min(len(containers), evidenceContainers)]
 	if c.parts.Tailer == nil {
+		kept := make([]ContainerEvidence, len(containers))
+		for i := range containers {
+			kept[i].Container = containers[i].Container
+		}
 		return kept
 	}
-	var reading sync.WaitGroup
-	for i := range kept {
-		reading.Go(func() {
-			lines, err := c.parts.Tailer.Tail(ctx, kept[i].ID, evidenceLines)
-			if err != nil {
-				kept[i].Error = err.Error()
-			}
-			for j := range lines {
-				lines[j].Text = clip(lines[j].Text, evidenceLineBytes)
-			}
-			kept[i].Lines = lines
-		})
+	return c.readTails(ctx, containers)
+}
+
+// runs orders containers that do not run before those that do.
+func runs(state string) int {
+	if state == "running" {
+		return 1
 	}
-	reading.Wait()
-	return kept
+	return 0
 }
 
 func clip(s string, n int) string {

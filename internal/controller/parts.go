@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/evidence"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
@@ -45,6 +46,9 @@ type Parts struct {
 	Past func(each func(journal.Entry) error) error
 	// Tailer may be nil: then no log lines are kept as evidence.
 	Tailer Tailer
+	// Evidence keeps what rollouts are judged by; nil keeps nothing but what the
+	// journal has.
+	Evidence *evidence.Store
 	// Self is this Drover's stable name.
 	Self string
 	Log  logr.Logger

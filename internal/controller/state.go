@@ -18,6 +18,36 @@ type state struct {
 	history reconcile.History
 	memory  reconcile.Memory
 	last    *Report
+
+	// facts were applied since the evidence was last asked; sent left at sentAt in
+	// the step under way.
+	facts  []reconcile.Event
+	sent   reconcile.Action
+	sentAt time.Time
+
+	// alive are the new containers of the last look, dead how many were kept. They
+	// belong to the worker that steps the target.
+	alive map[string]alive
+	dead  int
+}
+
+// beginStep is what a step is decided from, and the facts that others applied
+// since the step before.
+func (s *state) beginStep() (reconcile.History, reconcile.Memory, []reconcile.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.facts
+	s.facts, s.sent = nil, reconcile.NoAction
+	return s.history, s.memory, before
+}
+
+// endStep is what the step applied and sent.
+func (s *state) endStep() (facts []reconcile.Event, sent reconcile.Action, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	facts, sent, at = s.facts, s.sent, s.sentAt
+	s.facts, s.sent, s.sentAt = nil, reconcile.NoAction, time.Time{}
+	return facts, sent, at
 }
 
 func (s *state) snapshot() (reconcile.History, reconcile.Memory) {
@@ -30,12 +60,20 @@ func (s *state) apply(events []reconcile.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.history = s.history.Apply(events...)
+	s.facts = append(s.facts, events...)
 }
 
 func (s *state) remember(m reconcile.Memory) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.memory = m
+}
+
+// rememberSent remembers a decision whose action is about to leave.
+func (s *state) rememberSent(m reconcile.Memory, a reconcile.Action, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.memory, s.sent, s.sentAt = m.Sent(a, at), a, at
 }
 
 // Journal entry types that are not events of the history.

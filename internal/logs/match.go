@@ -54,6 +54,7 @@ type counter struct {
 	starts int
 
 	mu    sync.Mutex
+	last  lastLines
 	lines int64
 	hits  []hit
 }
@@ -79,6 +80,7 @@ func (c *counter) take(r Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lines++
+	c.last.add(r)
 	for i, re := range c.patterns {
 		if !re.Match(r.Text) {
 			continue

@@ -139,9 +139,28 @@ func (w *Watcher) forget(key string) {
 	}
 }
 
-// Tail returns the last n lines of a container: see the function Tail.
+// Tail returns the last n lines of a container: see the function Tail. Of one that
+// Rancher has no log of any more it returns what was followed, with the error.
 func (w *Watcher) Tail(ctx context.Context, containerID string, n int) ([]Line, error) {
-	return Tail(ctx, w.source, w.opts.Client, containerID, n)
+	lines, err := Tail(ctx, w.source, w.opts.Client, containerID, n)
+	if err != nil && len(lines) == 0 {
+		lines = w.last(containerID, n)
+	}
+	return lines, err
+}
+
+// last are the last lines that were followed of a new container.
+func (w *Watcher) last(containerID string, n int) []Line {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.watches {
+		if c := t.counters[containerID]; c != nil && !c.isOld {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.last.last(containerID, n)
+		}
+	}
+	return nil
 }
 
 // watch is the watch of the key, made anew when the rollout or the patterns

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,6 +139,34 @@ func TestWatcherDoesNotRunTwice(t *testing.T) {
 		w.Close()
 		if p := w.Logs(t.Context(), "chat", observe.LogSpec{Fail: nil}, containers("1i1"), nil).Problem; p == nil {
 			t.Error("a closed watcher has no problem")
+		}
+	})
+}
+
+// A container that was purged has no log any more; what was followed of it is
+// still there.
+func TestTailOfAPurgedContainer(t *testing.T) {
+	watching(t, WatchOptions{}, func(t *testing.T, h *fakeHost, w *Watcher) {
+		for i := range 250 {
+			h.write("1i1", say(fmt.Sprintf("line %d %s", i, strings.Repeat("x", 2*maxLastText*(i/249)))))
+		}
+		w.Logs(t.Context(), "chat", observe.LogSpec{}, containers("1i1"), nil)
+		synctest.Wait()
+		h.openError = func(string) error {
+			return &observe.Problem{Cause: observe.CauseNotFound, Message: "no such container"}
+		}
+		lines, err := w.Tail(t.Context(), "1i1", 200)
+		if err == nil || len(lines) != 200 || lines[0].Text != "line 50 " || lines[0].Time.IsZero() || lines[0].Container != "1i1" {
+			t.Fatalf("Tail = %d lines, first %+v, %v", len(lines), lines[0], err)
+		}
+		if last := lines[199]; !strings.HasPrefix(last.Text, "line 249 xxx") || len(last.Text) != maxLastText || !last.Truncated {
+			t.Errorf("the last line has %d bytes", len(last.Text))
+		}
+		if lines, _ := w.Tail(t.Context(), "1i1", 3); len(lines) != 3 || !strings.HasPrefix(lines[0].Text, "line 247") {
+			t.Errorf("the last three = %+v", lines)
+		}
+		if lines, err := w.Tail(t.Context(), "1i9", 3); err == nil || len(lines) != 0 {
+			t.Errorf("Tail of what was never followed = %v, %v", lines, err)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 )
 
 // Secret says where a secret is found; it never holds the secret itself.
@@ -121,4 +122,34 @@ func cause(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+// Secrets are all places of secrets that the configuration names.
+func (c *Config) Secrets() []Secret {
+	var places []Secret
+	listSecrets(reflect.ValueOf(c).Elem(), &places)
+	return places
+}
+
+func listSecrets(v reflect.Value, places *[]Secret) {
+	switch {
+	case v.Type() == secretType:
+		if s := v.Interface().(Secret); !s.IsZero() {
+			*places = append(*places, s)
+		}
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		listSecrets(v.Elem(), places)
+	case v.Kind() == reflect.Struct:
+		for f := range fieldsOf(v.Type()) {
+			listSecrets(v.FieldByIndex(f.Index), places)
+		}
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			listSecrets(v.Index(i), places)
+		}
+	case v.Kind() == reflect.Map:
+		for _, value := range v.Seq2() {
+			listSecrets(value, places)
+		}
+	}
 }

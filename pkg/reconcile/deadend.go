@@ -161,7 +161,7 @@ func (l *look) judgeDeadEnd() (Finding, bool) {
 	return f, true
 }
 
-// plainly is Rancher's message without its plumbing.
+// plainly is Rancher's message without its plumbing; empty when it says nothing.
 func plainly(message string) string {
 	message = strings.TrimSpace(message)
 	for _, prefix := range []string{"Failed to allocate instance [", "Bad instance ["} {
@@ -170,6 +170,10 @@ func plainly(message string) string {
 				message = reason
 			}
 		}
+	}
+	switch message {
+	case "In Progress", "STATE_CHANGED":
+		return "" // No news (rancher-api 14.3).
 	}
 	return strings.TrimPrefix(message, "Error response from daemon: ")
 }

@@ -128,7 +128,11 @@ func (l *look) close(s step) Decision {
 	st := &l.in.History.Status
 	if !s.isPending && (st.Phase != s.Phase || st.Code != s.Code || st.Alert != s.Alert || !isSaid(st.Verdicts, l.findings)) {
 		now := Status{Phase: s.Phase, Code: s.Code, Reason: s.Reason, Verdicts: verdicts(l.findings), Alert: s.Alert, Since: l.in.Now}
-		l.record(Event{Kind: EventStatus, Status: &now})
+		e := Event{Kind: EventStatus, Status: &now}
+		if now.Verdicts != st.Verdicts {
+			e.Findings = l.findings // What the verdicts are made of.
+		}
+		l.record(e)
 	}
 	return Decision{
 		Phase: s.Phase, Code: s.Code, Reason: s.Reason, Action: s.Action, Plan: s.Plan, Alert: s.Alert, RequeueAfter: s.RequeueAfter,

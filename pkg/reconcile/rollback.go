@@ -118,8 +118,7 @@ func (l *look) backoff() time.Duration {
 // rancherSays adds Rancher's own message, when it has one worth reading.
 func (l *look) rancherSays() string {
 	m := plainly(l.svc().TransitioningMessage)
-	// STATE_CHANGED and In Progress are no news (rancher-api 14.3).
-	if m == "" || m == "In Progress" || m == "STATE_CHANGED" {
+	if m == "" {
 		return ""
 	}
 	return "; Rancher says: " + m

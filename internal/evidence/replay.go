@@ -1,0 +1,175 @@
+package evidence
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
+)
+
+// maxLine bounds one line read from a file.
+const maxLine = 64 << 20
+
+var errNoEvidence = errors.New("this is no file of evidence: it does not begin with a rollout")
+
+// Read hands every line of a file to fn, in order. A last line that is being
+// written is left out.
+func Read(r io.Reader, fn func(Line) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	n, pending := 0, error(nil)
+	for lines.Scan() {
+		if pending != nil {
+			return pending
+		}
+		n++
+		var line Line
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			if n == 1 {
+				return errNoEvidence
+			}
+			pending = fmt.Errorf("line %d is no line of evidence: %w", n, err)
+			continue // Perhaps the last, and half written.
+		}
+		if a := line.Rollout; a != nil && a.Version > formatVersion {
+			return fmt.Errorf("the file has version %d and this build reads up to %d: run a newer drover", a.Version, formatVersion)
+		}
+		if n == 1 && line.Rollout == nil {
+			return errNoEvidence
+		}
+		if err := fn(line); err != nil {
+			return err
+		}
+	}
+	if n == 0 {
+		return errNoEvidence
+	}
+	return lines.Err()
+}
+
+// Replayed is one look, decided again.
+type Replayed struct {
+	// Line is what was recorded.
+	Line Line
+	// Decision is what this build decides on it.
+	Decision reconcile.Decision
+	// Recorded is the decision of that time, IsSame that both are the same but for
+	// wording and figures.
+	Recorded Decided
+	IsSame   bool
+	// Note says what of the recording could not be used.
+	Note string
+}
+
+// Replay decides every look of a file again, with the same code that the daemon
+// decides with, and hands it to fn. With a policy, gates and rollout settings are
+// taken from there instead of from the file.
+func Replay(r io.Reader, policy *desired.Target, fn func(Replayed) error) error {
+	p := &player{policy: policy}
+	return Read(r, func(line Line) error {
+		switch {
+		case line.Segment != nil:
+			return p.begin(line.Segment)
+		case line.Look != nil:
+			replayed, err := p.look(line)
+			if err != nil {
+				return err
+			}
+			return fn(replayed)
+		}
+		return nil
+	})
+}
+
+// player is the state of a replay.
+type player struct {
+	policy   *desired.Target
+	history  reconcile.History
+	memory   reconcile.Memory
+	target   desired.Target
+	parts    map[string]json.RawMessage
+	recorded Decided
+	note     string
+}
+
+func (p *player) begin(s *Segment) error {
+	p.history, p.memory, p.parts, p.note = s.History, reconcile.Memory{}, map[string]json.RawMessage{}, ""
+	if s.Shape != memoryShape {
+		p.note = "recorded by another build (" + s.Build + "): what its gates had counted before is left out"
+		return nil
+	}
+	var err error
+	if p.memory, err = decodeMemory(s.Memory); err != nil {
+		return fmt.Errorf("reading what the gates had counted: %w", err)
+	}
+	return nil
+}
+
+func (p *player) look(line Line) (Replayed, error) {
+	l := line.Look
+	if p.parts == nil {
+		return Replayed{}, errors.New("a look comes before its segment")
+	}
+	if l.Target != nil {
+		p.target = *l.Target
+	}
+	if l.Decided != nil {
+		p.recorded = *l.Decided
+	}
+	p.history = p.history.Apply(l.Before...)
+	seen, err := p.snapshot(l)
+	if err != nil {
+		return Replayed{}, err
+	}
+	seen.At = line.At
+	d := reconcile.Decide(reconcile.Input{Target: p.inForce(), Observed: seen, History: p.history, Memory: p.memory, Now: line.At})
+	now := decidedOf(d)
+	out := Replayed{Line: line, Decision: d, Recorded: p.recorded, IsSame: now.summary() == p.recorded.summary(), Note: p.note}
+	p.note = ""
+	p.history, p.memory = p.history.Apply(l.Facts...), d.Memory
+	if l.Sent != reconcile.NoAction {
+		p.memory = p.memory.Sent(l.Sent, l.SentAt)
+	}
+	return out, nil
+}
+
+// inForce is the policy to decide with.
+func (p *player) inForce() desired.Target {
+	if p.policy == nil {
+		return p.target
+	}
+	t := p.target
+	t.Rollout, t.Gates = p.policy.Rollout, p.policy.Gates
+	return t
+}
+
+// snapshot puts the parts together again.
+func (p *player) snapshot(l *Look) (observe.Snapshot, error) {
+	now := map[string]json.RawMessage{}
+	for name, part := range l.Seen {
+		switch {
+		case !isState(name):
+			now[name] = part
+		case string(part) == "null":
+			delete(p.parts, name)
+		default:
+			p.parts[name] = part
+		}
+	}
+	maps.Copy(now, p.parts)
+	var s observe.Snapshot
+	data, err := json.Marshal(now)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	if err != nil {
+		return s, fmt.Errorf("putting a look together: %w", err)
+	}
+	return s, nil
+}
