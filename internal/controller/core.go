@@ -148,7 +148,14 @@ func (c *Core) look(ctx context.Context, key string, h reconcile.History, m reco
 	wants := reconcile.Need(in)
 	in.Observed = c.parts.Observer.Look(ctx, t, in.Observed, wants)
 	in.Observed.Fleet = c.fleet(key, t, wants)
-	return in, reconcile.Decide(in), nil
+	d := reconcile.Decide(in)
+	if d.Action == reconcile.FinishUpgrade || d.Action == reconcile.Rollback {
+		// What cannot be undone is decided on two readings that agree (A12): the second
+		// replaces the first, and everything else stays as it was seen.
+		in.Observed.Service = c.parts.Observer.Services.Service(ctx, t.Stack, t.Service, true)
+		d = reconcile.Decide(in)
+	}
+	return in, d, nil
 }
 
 // Step looks at one target once, decides, writes the decision down, does it, and
@@ -318,6 +325,10 @@ func (c *Core) act(ctx context.Context, key string, seen observe.Snapshot, d *re
 	}
 	if written := c.answer(ctx, key, d, err); written != nil {
 		c.parts.Log.Error(written, "cannot write down an answer", "target", key)
+	}
+	if known := (*rancher.Error)(nil); errors.As(err, &known) && known.NotAllowed() && !known.Unknown() {
+		_, m := c.state(key).snapshot()
+		c.state(key).remember(m.Refused(err.Error()))
 	}
 	if d.Action == reconcile.Upgrade && isRefusal(err) {
 		return errors.Join(err, c.note(ctx, key, []reconcile.Event{c.refused(d, err)}))

@@ -35,12 +35,47 @@ func (c *Client) service(ctx context.Context, stack, name string) (observe.Servi
 	hidden, err := c.secretsHidden(ctx)
 	s := w.view(stack, at, hidden || err != nil)
 	containers, err := c.containers(ctx, w.ID)
+	if err == nil {
+		err = c.missesNone(ctx, w, containers)
+	}
 	s.ContainersProblem = problem(err)
 	for i := range containers {
 		s.Containers = append(s.Containers, containers[i].view())
 	}
 	slices.SortFunc(s.Containers, byID)
 	return s, containers
+}
+
+// maxDoubted bounds how many containers are asked for one by one.
+const maxDoubted = 10
+
+// missesNone looks for containers that the service names and the list lacks: a page
+// that was lost, or a list older than the service. The names may lag (rancher-api
+// 12.10), so a container counts only when it still exists.
+func (c *Client) missesNone(ctx context.Context, w *wireService, listed []wireContainer) error {
+	doubted := 0
+	for _, id := range w.InstanceIDs.ids {
+		if !isID(id, "1i") || slices.ContainsFunc(listed, func(l wireContainer) bool { return l.ID == id }) {
+			continue
+		}
+		if doubted++; doubted > maxDoubted {
+			return nil
+		}
+		op := "reading container " + id
+		u, err := c.scope(ctx, "/containers/"+id, nil)
+		if err != nil {
+			return err
+		}
+		var held wireContainer
+		switch err := c.get(ctx, op, u, &held); {
+		case isNotFound(err):
+		case err != nil:
+			return err
+		case held.ID == id && !isGone(held.State):
+			return &Error{Op: op, Status: http.StatusOK, Code: CodeMismatch, Message: "it exists, and the list of the service's containers does not have it"}
+		}
+	}
+	return nil
 }
 
 // findService looks a service up by the names. No service and no error means that

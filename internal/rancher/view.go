@@ -29,6 +29,7 @@ func (s *wireService) view(stack string, at time.Time, secretsHidden bool) obser
 		TransitioningMessage: s.TransitioningMessage,
 		Actions:              s.actions(),
 		Scale:                s.Scale,
+		CreateIndex:          s.CreateIndex,
 		System:               s.System,
 		RetainIP:             s.RetainIP,
 		Upgrade:              s.Upgrade.view(secretsHidden),

@@ -68,6 +68,7 @@ type wireService struct {
 	TransitioningMessage string                     `json:"transitioningMessage"`
 	Actions              map[string]json.RawMessage `json:"actions"`
 	Scale                int                        `json:"scale"`
+	CreateIndex          int                        `json:"createIndex"`
 	System               bool                       `json:"system"`
 	RetainIP             bool                       `json:"retainIp"`
 	LaunchConfig         *wireLaunch                `json:"launchConfig"`

@@ -152,6 +152,9 @@ type Service struct {
 	// Actions are the actions Rancher offers now, by name.
 	Actions []string `json:"actions,omitempty"`
 	Scale   int      `json:"scale"`
+	// CreateIndex counts the containers Rancher ever made for the service: it only
+	// grows. Zero is not told.
+	CreateIndex int `json:"createIndex,omitempty"`
 	// Global services run one container per host, whatever Scale says.
 	Global bool `json:"global,omitempty"`
 	System bool `json:"system,omitempty"`

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
@@ -26,6 +28,9 @@ const (
 	goneAfter = time.Minute
 	// proofLooks is how many looks must agree that a write had no effect.
 	proofLooks = 2
+	// forbiddenPause is how long Drover waits before it asks again for what the key
+	// may not do (A2).
+	forbiddenPause = 5 * time.Minute
 	// again is the pause before something that only others can change is looked at
 	// again.
 	again = 15 * time.Second
@@ -37,6 +42,13 @@ const (
 func (l *look) decide() step {
 	if l.svc().Problem != nil {
 		return l.unreadable()
+	}
+	if p := l.svc().ContainersProblem; p != nil && l.judged() != "" {
+		// Half a picture is none: containers that were not read did not vanish.
+		return l.blind(CodeBlind, "the containers cannot be read: "+p.Message)
+	}
+	if why := l.stale(); why != "" {
+		return l.outdated(why)
 	}
 	l.take()
 	if l.in.History.Holding != nil {
@@ -72,11 +84,8 @@ func (l *look) unreadable() step {
 	if p.Cause == observe.CauseNotFound && l.svc().StackKnown {
 		return l.gone()
 	}
-	blind := since(&l.mem.blindSince, l.in.Now)
-	// What was not seen does not count towards a bake.
-	l.mem.bakeStart, l.mem.passedSince = time.Time{}, time.Time{}
-	d := l.say(Blind, CodeBlind, l.soon(), "Rancher cannot be read: %s", p.Message)
-	d.Alert = p.Cause == observe.CauseAuth || blind >= l.in.Target.Rollout.NoDataLimit.Duration
+	d := l.blind(CodeBlind, "Rancher cannot be read: "+p.Message)
+	d.Alert = d.Alert || p.Cause == observe.CauseAuth
 	d.isPending = p.Cause == observe.CausePending && !d.Alert
 	return d
 }
@@ -128,22 +137,59 @@ func (l *look) inUpgrade() step {
 		l.recover()
 	}
 	if !l.isOurs() {
-		return l.foreign(CodeForeign, "somebody else upgrades the service to "+shortImage(l.svc().Launch.Image))
+		return l.somebodys("upgrades")
 	}
 	if !l.r.Confirmed {
-		l.record(Event{Kind: EventConfirmed})
+		l.record(Event{Kind: EventConfirmed, Version: l.svc().Launch.Version})
 	}
 	if l.r.CancelBy != "" && l.r.RollingBackAt.IsZero() {
 		return l.cancel()
 	}
 	switch l.svc().State {
 	case observe.StateUpgrading:
-		return l.upgrading()
+		return l.warnOfWayBack(l.upgrading())
 	case observe.StateUpgraded:
-		return l.upgraded()
+		return l.warnOfWayBack(l.upgraded())
 	default:
 		return l.finishing()
 	}
+}
+
+// warnOfWayBack calls a person when containers that ran before are gone: a rollback
+// makes them anew, which takes the old image and more time (A23). The gates go on.
+func (l *look) warnOfWayBack(d step) step {
+	if d.Action != NoAction || len(l.r.Containers) == 0 {
+		return d
+	}
+	if gone := l.oldGone(); gone > 0 {
+		d.Reason += fmt.Sprintf("; %d of the %d containers that ran before are gone: a rollback would make them anew", gone, len(l.r.Containers))
+		d.Alert = true
+	}
+	return d
+}
+
+// oldGone counts the containers that ran before the rollout and do not exist any
+// more.
+func (l *look) oldGone() int {
+	gone := 0
+	for _, id := range l.r.Containers {
+		i := slices.IndexFunc(l.svc().Containers, func(c observe.Container) bool { return c.ID == id })
+		if i < 0 || isLeaving(&l.svc().Containers[i]) {
+			gone++
+		}
+	}
+	return gone
+}
+
+// somebodys respects a change that is not this rollout's, and says whose it is
+// when it is another Drover's: two controllers look after one service (A30).
+func (l *look) somebodys(does string) step {
+	launch := l.svc().Launch
+	owner := launch.Labels[LabelOwner]
+	if owner != "" && owner != l.in.Observed.Fleet.Self && launch.Labels[LabelTo] == digestOf(launch.Image) {
+		return l.foreign(CodeTwoControllers, "another Drover, "+owner+", "+does+" the service to "+shortImage(launch.Image)+": two controllers look after it")
+	}
+	return l.foreign(CodeForeign, "somebody else "+does+" the service to "+shortImage(launch.Image))
 }
 
 func (l *look) isClosed() bool {
@@ -171,6 +217,8 @@ func (l *look) active() step {
 	}
 	up := l.svc().Upgrade
 	switch {
+	case l.isOurs() && l.wasLeft():
+		return l.giveUp(CodeRollbackMismatch, "after the rollback the service still names "+shortImage(l.svc().Launch.Image)+" and old containers run")
 	case l.isOurs():
 		return l.finished()
 	case up != nil && up.To.Labels[LabelRollout] == l.r.ID && l.svc().Launch.Image == l.r.From.Image:
@@ -180,7 +228,14 @@ func (l *look) active() step {
 	case l.svc().Launch.Image == l.r.From.Image && !l.r.Confirmed:
 		return l.notApplied()
 	}
-	return l.foreign(CodeForeign, "somebody else changed the service to "+shortImage(l.svc().Launch.Image))
+	return l.somebodys("changed")
+}
+
+// wasLeft says that a rollback brought the old containers back and left the new
+// launch configuration in force (rancher/rancher#10382).
+func (l *look) wasLeft() bool {
+	_, old := l.countVersions()
+	return !l.r.RollingBackAt.IsZero() && old > 0
 }
 
 // notApplied: the intent was written, and Rancher shows nothing of it. Only looks
@@ -192,7 +247,14 @@ func (l *look) notApplied() step {
 		return l.say(Starting, CodeAwaitingRancher, l.every(), "waiting for Rancher to show the upgrade")
 	}
 	until := l.in.Now.Add(again << min(l.in.History.Attempts, 6))
+	refused := l.mem.sent.refused
 	l.mem.sent = sent{}
+	if refused != "" {
+		l.record(Event{Kind: EventNotApplied, Code: CodeNotAllowed, Reason: refused, Until: l.in.Now.Add(forbiddenPause)})
+		d := l.say(Preflight, CodeNotAllowed, forbiddenPause, "Rancher does not let this key upgrade: %s", refused)
+		d.Alert = true
+		return d
+	}
 	l.record(Event{Kind: EventNotApplied, Code: CodeNotApplied, Reason: "Rancher never showed the upgrade", Until: until})
 	return l.say(Preflight, CodeNotApplied, until.Sub(l.in.Now), "the upgrade did not reach Rancher; trying again from the start")
 }
@@ -314,7 +376,11 @@ func (l *look) finishing() step {
 	if l.in.Now.Sub(l.mem.stateSince) < l.in.Target.Rollout.RollbackDeadline.Duration {
 		return l.say(Committing, CodeFinishing, l.every(), "Rancher removes the old containers")
 	}
-	d := l.say(Committing, CodeFinishHangs, l.every(), "finishing hangs%s; while old containers exist, cancelupgrade and then rollback may lead out: a person decides", l.rancherSays())
+	wayOut := "while old containers exist, cancelupgrade and then rollback may lead out: a person decides"
+	if n := len(l.r.Containers); n > 0 && l.oldGone() == n {
+		wayOut = "the old containers are gone, so nothing but a fresh upgrade to " + shortImage(l.r.From.Image) + " leads back: a person decides"
+	}
+	d := l.say(Committing, CodeFinishHangs, l.every(), "finishing hangs%s; %s", l.rancherSays(), wayOut)
 	d.Alert = true
 	return d
 }
@@ -327,7 +393,7 @@ func (l *look) finished() step {
 		return d
 	}
 	l.mem.mixedSince = time.Time{}
-	e := Event{Kind: EventFinished, Code: CodeFinished, By: l.r.FinishBy, Baseline: l.finishedBaseline()}
+	e := Event{Kind: EventFinished, Code: CodeFinished, By: l.r.FinishBy, Baseline: l.finishedBaseline(), Version: l.svc().Launch.Version}
 	if l.r.FinishingAt.IsZero() {
 		e.By = byRancher
 	}

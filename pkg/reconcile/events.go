@@ -79,6 +79,9 @@ type Event struct {
 	Restoring *Restoring `json:"restoring,omitempty"`
 	// Baseline is of adopted and finished.
 	Baseline *Baseline `json:"baseline,omitempty"`
+	// Version is the launch configuration's that Rancher shows, of confirmed and
+	// finished.
+	Version string `json:"version,omitempty"`
 	// Digests are those quarantined or released.
 	Digests []string `json:"digests,omitempty"`
 	// By is the person or tool that acted; empty means Drover.
@@ -156,7 +159,7 @@ func (h History) progressed(e Event) History {
 	r := *h.Rollout
 	switch e.Kind {
 	case EventConfirmed:
-		r.Confirmed = true
+		r.Confirmed, r.Version = true, e.Version
 		h.Attempts = 0
 	case EventFinishing:
 		// A finish that is decided after a cancellation is not cancelled by it.
@@ -230,7 +233,9 @@ func (h History) notApplied(e Event) History {
 		h.Rollout = &r
 	}
 	h = h.closed(e, NotApplied)
-	h.Attempts++
+	if e.Code != CodeNotAllowed {
+		h.Attempts++ // A key that may not today may tomorrow, with the same digest.
+	}
 	if e.Code == CodeGaveUp {
 		h.Attempts = max(h.Attempts, attemptLimit)
 	}
@@ -244,11 +249,14 @@ func (h History) finished(e Event) History {
 	}
 	watched := *h.Rollout
 	watched.FinishBy = e.By
+	if e.Version != "" {
+		watched.Version = e.Version
+	}
 	if from := h.Rollout.From.Digest; from != "" && from != h.Rollout.To.Digest {
 		h.Past = append(tail(h.Past, pastLimit-1), from)
 	}
 	h = h.closed(e, Finished)
-	h.Last.FinishBy = e.By
+	h.Last.FinishBy, h.Last.Version = e.By, watched.Version
 	h.Baseline = e.Baseline
 	h.Probation = nil
 	if e.Until.After(e.At) {

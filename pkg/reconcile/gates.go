@@ -1,8 +1,6 @@
 package reconcile
 
 import (
-	"slices"
-
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
@@ -87,11 +85,12 @@ func (l *look) judgeContainer(c *observe.Container, t *tracked, f *Finding) *Fin
 		return nil
 	}
 	f.Covered = false
-	if slices.Contains(l.in.Observed.Hosts.Down, c.HostID) {
-		// The host went, not the version (A22).
+	if l.isHostLost(c.HostID) {
 		return &Finding{Gate: f.Gate, Verdict: Hold, Code: CodeHostLost, Container: c.Name}
 	}
-	if t.wasHealthy {
+	// Initializing is before the first health and never after it: such a look is older
+	// than another (A12).
+	if t.wasHealthy && c.Health != "initializing" {
 		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeBecameUnhealthy, Container: c.Name, Detail: plainly(c.Message)}
 	}
 	if waited := l.in.Now.Sub(t.seen); waited >= l.in.Target.Gates.Health.Deadline.Duration {

@@ -106,6 +106,12 @@ type Rollout struct {
 	PreviousSecondary json.RawMessage `json:"previousSecondary,omitempty"`
 	// Confirmed says that Rancher has shown the upgrade.
 	Confirmed bool `json:"confirmed,omitempty"`
+	// FromVersion and Version are the launch configuration's versions before and,
+	// once Rancher has shown it, of the rollout: Rancher makes each once.
+	FromVersion string `json:"fromVersion,omitempty"`
+	Version     string `json:"version,omitempty"`
+	// Scale is how many containers of the primary there were to be at the start.
+	Scale int `json:"scale,omitempty"`
 
 	// FinishingAt is when the finish was decided, FinishBy by whom.
 	FinishingAt time.Time `json:"finishingAt,omitzero"`

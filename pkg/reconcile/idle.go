@@ -15,7 +15,7 @@ func (l *look) idle() step {
 	}
 	if !l.isBaseline() {
 		if !l.isSigned() {
-			return l.foreign(CodeForeign, "the service runs "+shortImage(l.svc().Launch.Image)+", which Drover did not bring")
+			return l.somebodys("changed")
 		}
 		return l.adopt("the service runs a version this Drover signed; the journal did not know it")
 	}
@@ -141,9 +141,20 @@ func (l *look) repair() (step, bool) {
 	if _, mismatch := l.isRunningImage(b.Config); !mismatch {
 		return step{}, false
 	}
+	const reason = "the rollback brought another image under the same tag"
+	switch {
+	case l.in.Observed.Fleet.NotDurable:
+		d := l.say(Idle, CodeNotDurable, l.every(), "%s, and the journal cannot be written", reason)
+		d.Alert = true
+		return d, true
+	case l.isPaused():
+		d := l.say(Idle, CodePaused, l.every(), "%s, and the target is paused", reason)
+		d.Alert = true
+		return d, true
+	}
 	to := *b
 	to.Image = l.in.Observed.Image.Repository + "@" + b.Digest
-	return l.start(Restore, to, CodeRollbackMismatch, "the rollback brought another image under the same tag; going to the pinned one"), true
+	return l.start(Restore, to, CodeRollbackMismatch, reason+"; going to the pinned one"), true
 }
 
 // restore goes back to a launch configuration from before the finish, for a

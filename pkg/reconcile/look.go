@@ -80,6 +80,7 @@ func (l *look) take() {
 		l.mem.state, l.mem.stateSince = s, l.in.Now
 	}
 	l.mem.blindSince, l.mem.goneSince = time.Time{}, time.Time{}
+	l.noteService()
 	l.noteDeadEnd()
 	l.track()
 	if l.mem.scale != l.svc().Scale {

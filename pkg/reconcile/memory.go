@@ -27,6 +27,10 @@ type Memory struct {
 	blindSince, noDataSince, mixedSince, goneSince time.Time
 	// sent is a write whose effect Rancher has not shown yet.
 	sent sent
+	// serviceID and createIndex are the service's id and the most containers it was
+	// seen to have created.
+	serviceID   string
+	createIndex int
 	// scale is the number the last look expected.
 	scale int
 	// tracked are the containers of the last look, in its order. Memories of looks
@@ -49,13 +53,16 @@ type sent struct {
 	action Action
 	at     time.Time
 	looks  int
+	// refused is why Rancher does not let this key do it; empty when it does, or
+	// when nobody knows.
+	refused string
 }
 
 // tracked is what is remembered of one container.
 type tracked struct {
 	id string
-	// version is the launch configuration's it was made from.
-	version string
+	// version is the launch configuration's it was made from, host where it is.
+	version, host string
 	// isLeaving says that it is on its way out or was never made well.
 	isLeaving bool
 	// seen, running and healthy are since when; healthy is without a gap.
@@ -71,6 +78,13 @@ type tracked struct {
 // its effect instead of sending it again (I10).
 func (m Memory) Sent(a Action, at time.Time) Memory {
 	m.sent = sent{action: a, at: at}
+	return m
+}
+
+// Refused records that Rancher answered the action that was sent with: this key
+// may not.
+func (m Memory) Refused(reason string) Memory {
+	m.sent.refused = reason
 	return m
 }
 
@@ -166,7 +180,7 @@ func (l *look) trackAnew(before []tracked) {
 		} else {
 			t.id, t.version, t.seen = c.ID, c.Version, l.in.Now
 		}
-		t.isLeaving = isLeaving(c)
+		t.isLeaving, t.host = isLeaving(c), c.HostID
 		t.update(c, l.svc().HasHealthCheck, l.in.Now)
 	}
 }
@@ -204,7 +218,7 @@ func (l *look) vanished(before []tracked) int {
 	n := 0
 	for i := range before {
 		b := &before[i]
-		if b.isLeaving || b.version != l.svc().Launch.Version {
+		if b.isLeaving || b.version != l.svc().Launch.Version || l.isDown(b.host) {
 			continue
 		}
 		if t := at(l.mem.tracked, i, b.id); t == nil || t.isLeaving {
@@ -212,6 +226,24 @@ func (l *look) vanished(before []tracked) int {
 		}
 	}
 	return n
+}
+
+// isDown says that a host cannot run containers now.
+func (l *look) isDown(host string) bool { return slices.Contains(l.in.Observed.Hosts.Down, host) }
+
+// isHostLost says that a container's host went and not the version: the host is
+// down, and no old container on it is well either (A22).
+func (l *look) isHostLost(host string) bool {
+	if !l.isDown(host) {
+		return false
+	}
+	for i := range l.svc().Containers {
+		c := &l.svc().Containers[i]
+		if c.HostID == host && !l.isNew(c) && isHealthy(c, l.svc().HasHealthCheck) {
+			return false
+		}
+	}
+	return true
 }
 
 // isLeaving says that a container is on its way out or was never made well.

@@ -65,6 +65,10 @@ func (l *look) refused(to Baseline) (step, bool) {
 		return l.say(Held, CodeHoldFile, again, "hold in targets.yaml: %s", l.in.Target.Hold), true
 	case l.isPaused():
 		return l.say(Held, CodePaused, again, "paused"), true
+	case l.in.Now.Before(h.NotBefore) && h.Last != nil && h.Last.Code == CodeNotAllowed && h.Last.Outcome == NotApplied:
+		d := l.say(Preflight, CodeNotAllowed, h.NotBefore.Sub(l.in.Now), "Rancher does not let this key upgrade: %s; asked again at %s", h.Last.Reason, h.NotBefore.UTC().Format(time.RFC3339))
+		d.Alert = true
+		return d, true
 	case !isReleased && l.in.Now.Before(h.NotBefore):
 		return l.say(Preflight, CodeBackoff, h.NotBefore.Sub(l.in.Now), "the last rollout did not stay, so the next waits until %s", h.NotBefore.UTC().Format(time.RFC3339)), true
 	case h.RollbacksSince(l.in.Now.Add(-rollbackWindow)) >= l.in.Target.Rollout.RollbacksPerDay && !isReleased:
@@ -306,7 +310,7 @@ func (l *look) newRollout(kind Kind, to Baseline) *Rollout {
 		ID: l.rolloutID(to), Kind: kind, Tag: l.in.Target.Image, To: to, From: b,
 		Revision: l.in.Observed.Image.Revision,
 		Started:  l.in.Now, Deadline: l.in.Now.Add(l.in.Target.Rollout.ProgressDeadline.Duration),
-		Policy: l.in.Target,
+		Policy: l.in.Target, FromVersion: l.svc().Launch.Version, Scale: l.expected(),
 	}
 	if kind != Deploy {
 		r.Revision = ""
@@ -356,13 +360,14 @@ func (l *look) recover() {
 	launch, up := l.svc().Launch, l.svc().Upgrade
 	r := &Rollout{
 		ID: launch.Labels[LabelRollout], Kind: Kind(launch.Labels[LabelKind]), Tag: launch.Labels[LabelImage],
-		To: l.running(), Policy: l.in.Target, Confirmed: true, Revision: launch.Labels[LabelRevision],
+		To: l.running(), Policy: l.in.Target, Confirmed: true, Version: launch.Version, Revision: launch.Labels[LabelRevision],
 	}
 	if r.Kind != Pin && r.Kind != Restore {
 		r.Kind = Deploy
 	}
 	if up != nil {
 		r.From.Part = Part{Image: up.From.Image, Digest: launch.Labels[LabelFrom]}
+		r.FromVersion = up.From.Version
 	}
 	r.Started = parseTime(launch.Labels[LabelStarted], l.in.Now)
 	r.Deadline = parseTime(launch.Labels[LabelDeadline], l.in.Now.Add(l.in.Target.Rollout.ProgressDeadline.Duration))

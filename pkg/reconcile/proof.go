@@ -7,11 +7,17 @@ import (
 )
 
 // expected is how many containers of the primary there must be.
+// In upgraded Rancher makes no container: one that was asked for since the start
+// comes with the finish (A28).
 func (l *look) expected() int {
+	n := l.svc().Scale
 	if l.svc().Global {
-		return l.in.Observed.Hosts.Active
+		n = l.in.Observed.Hosts.Active
 	}
-	return l.svc().Scale
+	if l.r != nil && l.r.Scale > 0 && l.svc().State == observe.StateUpgraded {
+		return min(n, l.r.Scale)
+	}
+	return n
 }
 
 // countVersions counts running primary containers, new and old.

@@ -54,6 +54,11 @@ func (l *look) awaitEffect(a Action, p Phase) (step, bool) {
 		return step{}, false
 	}
 	l.mem.sent.looks++
+	if refused := l.mem.sent.refused; refused != "" && l.in.Now.Sub(l.mem.sent.at) < again {
+		d := l.say(p, CodeNotAllowed, l.every(), "Rancher does not let this key do it: %s; asked again every %s", refused, again)
+		d.Alert = true
+		return d, true
+	}
 	if l.mem.sent.looks < proofLooks {
 		return l.say(p, CodeAwaitingRancher, l.every(), "waiting for Rancher to show %s", a), true
 	}

@@ -345,16 +345,124 @@ func TestA15PagesHideContainers(t *testing.T) {
 			w.untilState(time.Minute, "upgrading")
 			w.fault("short-pages=size=4,path=/instances")
 			id := w.fault("lost-pages=path=/instances")
-			w.until(5*time.Minute, "it is rolled back", func() bool { return w.decision().Phase == reconcile.RollingBack })
-			w.want(reconcile.RollingBack, reconcile.CodeProofFailed, false)
-			w.wantReason("1 of 3 containers")
+			w.untilPhase(time.Minute, reconcile.Blind)
+			time.Sleep(3 * time.Minute)
+			w.want(reconcile.Blind, reconcile.CodeBlind, true)
+			w.wantReason("the list of the service's containers does not have it")
+			w.wantSent("upgrade 202")
 			if w.struck(id) == 0 {
 				t.Error("no page was lost")
 			}
 			w.clear()
 			w.untilClosed(5 * time.Minute)
-			w.wantRolledBack("v2", false)
-			w.wantSent("upgrade 202, rollback 202")
+			w.wantFinished("v2")
+			w.wantSent("upgrade 202, finishupgrade 202")
+		})
+	})
+}
+
+func TestA02ActionForbidden(t *testing.T) {
+	t.Run("upgrade", func(t *testing.T) {
+		play(t, options{}, func(w *world) {
+			w.fault("403=action=upgrade")
+			w.push("v2", behaviour{})
+			w.untilCode(time.Minute, reconcile.CodeNotAllowed)
+			w.want(reconcile.Preflight, reconcile.CodeNotAllowed, true)
+			w.wantReason("403")
+			time.Sleep(30 * time.Minute)
+			w.want(reconcile.Preflight, reconcile.CodeNotAllowed, true)
+			if n := len(w.sentSoFar()); n > 10 {
+				t.Errorf("Drover asked %d times in half an hour for what it may not", n)
+			}
+			w.wantService("active", "v1", "v1 v1 v1")
+			w.wantQuarantine()
+			w.clear()
+			w.until(20*time.Minute, "v2 is finished", func() bool { return w.inForce() == "v2" && w.state() == "active" })
+			w.untilClosed(time.Minute)
+			w.wantFinished("v2")
+		})
+	})
+	t.Run("rollback", func(t *testing.T) {
+		play(t, options{}, func(w *world) {
+			w.push("v2", behaviour{neverHealthy: true})
+			w.fault("403=action=rollback")
+			w.untilPhase(5*time.Minute, reconcile.RollingBack)
+			time.Sleep(20 * time.Second)
+			w.want(reconcile.RollingBack, reconcile.CodeNotAllowed, true)
+			w.wantReason("403")
+			w.clear()
+			w.untilClosed(3 * time.Minute)
+			w.wantRolledBack("v2", true)
+		})
+	})
+	t.Run("finish", func(t *testing.T) {
+		play(t, options{}, func(w *world) {
+			w.push("v2", behaviour{})
+			w.fault("403=action=finishupgrade")
+			w.untilCode(5*time.Minute, reconcile.CodeNotAllowed)
+			w.want(reconcile.Committing, reconcile.CodeNotAllowed, true)
+			w.wantService("upgraded", "v2", "v2 v2 v2")
+			w.clear()
+			w.untilClosed(5 * time.Minute)
+			w.wantFinished("v2")
+		})
+	})
+}
+
+// TestA08ContainersAloneUnreadable: half a picture is none, and containers that were not read did not vanish.
+func TestA08ContainersAloneUnreadable(t *testing.T) {
+	play(t, options{}, func(w *world) {
+		w.push("v2", behaviour{})
+		w.untilPhase(5*time.Minute, reconcile.Bake)
+		w.fault("500=path=/instances")
+		w.untilPhase(10*time.Second, reconcile.Blind)
+		time.Sleep(20 * time.Second)
+		w.wantReason("the containers cannot be read")
+		w.clear()
+		w.untilClosed(5 * time.Minute)
+		w.wantFinished("v2")
+		w.wantSent("upgrade 202, finishupgrade 202")
+	})
+}
+
+// TestA12StaleReads: an older state after a newer one is no change of the service.
+func TestA12StaleReads(t *testing.T) {
+	for _, what := range []struct{ name, path string }{
+		{"service", "/services?"}, {"containers", "/instances"}, {"both", "/services"},
+	} {
+		for _, skip := range []string{"3", "8", "14", "20"} {
+			t.Run(what.name+" after "+skip, func(t *testing.T) {
+				play(t, options{}, func(w *world) {
+					id := w.fault("stale=count=3,skip=" + skip + ",path=" + what.path)
+					w.push("v2", behaviour{})
+					w.untilClosed(8 * time.Minute)
+					w.wantFinished("v2")
+					w.wantSent("upgrade 202, finishupgrade 202")
+					if w.struck(id) != 3 {
+						t.Errorf("%d reads were stale, want 3", w.struck(id))
+					}
+				})
+			})
+		}
+	}
+	t.Run("while it is rolled back", func(t *testing.T) {
+		play(t, options{}, func(w *world) {
+			w.push("v2", behaviour{neverHealthy: true})
+			w.untilState(time.Minute, "upgrading")
+			w.fault("stale=for=150s,chance=0.3")
+			w.untilClosed(10 * time.Minute)
+			w.wantRolledBack("v2", true)
+		})
+	})
+	t.Run("after the finish", func(t *testing.T) {
+		play(t, options{}, func(w *world) {
+			w.push("v2", behaviour{})
+			w.untilPhase(5*time.Minute, reconcile.Bake)
+			w.fault("stale=for=2m,chance=0.3")
+			w.untilClosed(5 * time.Minute)
+			time.Sleep(2 * time.Minute)
+			w.wantFinished("v2")
+			w.want(reconcile.Idle, reconcile.CodeNothingToDo, false)
 		})
 	})
 }

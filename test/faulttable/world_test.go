@@ -327,11 +327,10 @@ func (w *world) kill() {
 // end stops everything, and checks what must hold whatever happened.
 func (w *world) end() {
 	if w.drover != nil {
-		before := w.history()
 		if err := w.drover.end(); err != nil {
 			w.t.Errorf("stopping: %v", err)
 		}
-		w.checkJournal(before)
+		w.checkJournal(w.history())
 		w.checkRequests()
 	}
 	for _, c := range slices.Backward(w.closers) {
