@@ -40,6 +40,9 @@ func checkTarget(ctx context.Context, clients *controller.Clients, t *desired.Ta
 		reading := clients.Balancers.Read(ctx, "validate "+t.Key(), g.Name, primaries(&s))
 		checks = append(checks, checkBalancer(t, g.Name, &s, &reading)...)
 	}
+	if s.Problem == nil {
+		checks = append(checks, checkSight(ctx, clients, t, &s)...)
+	}
 	return checks
 }
 

@@ -32,8 +32,9 @@ func validateCommand(o *options) *cobra.Command {
 		Use:   "validate",
 		Short: "Check targets.yaml, and with --live what it names",
 		Long: `Read the configuration and print everything that is wrong with it, and what works but
-is hardly meant. --live also asks the running Rancher, registries and load balancers,
-without touching anything. Exit 1 when any line says fail.`,
+is hardly meant. --live also asks the running Rancher, registries, load balancers and
+Prometheus servers and probes what runs, without touching anything, and says of each gate
+whether it would be blind, and why. Exit 1 when any line says fail.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, checks, err := validateFile(o.config)
@@ -51,7 +52,7 @@ without touching anything. Exit 1 when any line says fail.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&live, "live", false, "ask Rancher, registries and load balancers too")
+	cmd.Flags().BoolVar(&live, "live", false, "ask what runs too, and say which gate would be blind")
 	return cmd
 }
 

@@ -53,6 +53,17 @@ func (c *Client) Pipeline(ctx context.Context, project, id string) (Pipeline, er
 	return Pipeline{ID: id, URL: p.WebURL, Status: p.Status}, nil
 }
 
+// CanRead says whether the token may read a project's pipelines.
+func (c *Client) CanRead(ctx context.Context, project string) error {
+	client, err := c.connect()
+	if err != nil {
+		return err
+	}
+	options := &api.ListProjectPipelinesOptions{ListOptions: api.ListOptions{PerPage: 1}}
+	_, _, err = client.Pipelines.ListProjectPipelines(project, options, api.WithContext(ctx))
+	return wrap(err)
+}
+
 // searched is how many of a ref's pipelines Find looks at.
 const searched = 20
 

@@ -153,6 +153,15 @@ func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wan
 	return s
 }
 
+// Gates takes the readings of a service's gates by themselves, for who has read the
+// service already.
+func (o *Observer) Gates(ctx context.Context, t desired.Target, s Snapshot) Snapshot {
+	var readings sync.WaitGroup
+	o.readGates(ctx, t, Wants{}, &s, &readings)
+	readings.Wait()
+	return s
+}
+
 func (o *Observer) readGates(ctx context.Context, t desired.Target, w Wants, s *Snapshot, readings *sync.WaitGroup) {
 	running := running(s.Service.Containers)
 	if g := t.Gates.LoadBalancer; g != nil {

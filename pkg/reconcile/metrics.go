@@ -149,18 +149,24 @@ func (m *metricMemory) text(g *desired.PrometheusGate) string {
 // checkMetrics: a query that gives nothing now would give nothing to judge by,
 // and a value that is out already is nobody's but the running version's.
 func checkMetrics(l *look) *step {
-	gates := l.in.Target.Gates.Prometheus
-	for i := range gates {
-		g, r := &gates[i], l.metric(i)
-		switch {
-		case r == nil:
-			return l.not(CodeBaselineBlind, false, "prometheus %s: not asked yet", g.Name)
-		case r.New.Problem != nil:
-			isWrong := r.New.Problem.Cause == observe.CauseUnusable || r.New.Problem.Cause == observe.CauseAuth
-			return l.not(CodeBaselineBlind, isWrong, "prometheus %s: %s", g.Name, r.New.Problem.Message)
-		case isBeyond(g, r.New.Number):
-			return l.not(CodeBaselineBad, true, "prometheus %s: what runs now is out of its limits already: %s", g.Name, l.mem.metrics[i].text(g))
+	for i := range l.in.Target.Gates.Prometheus {
+		if d := l.checkMetric(i); d != nil {
+			return d
 		}
+	}
+	return nil
+}
+
+func (l *look) checkMetric(i int) *step {
+	g, r := &l.in.Target.Gates.Prometheus[i], l.metric(i)
+	switch {
+	case r == nil:
+		return l.not(CodeBaselineBlind, false, "prometheus %s: not asked yet", g.Name)
+	case r.New.Problem != nil:
+		isWrong := r.New.Problem.Cause == observe.CauseUnusable || r.New.Problem.Cause == observe.CauseAuth
+		return l.not(CodeBaselineBlind, isWrong, "prometheus %s: %s", g.Name, r.New.Problem.Message)
+	case isBeyond(g, r.New.Number):
+		return l.not(CodeBaselineBad, true, "prometheus %s: what runs now is out of its limits already: %s", g.Name, l.mem.metrics[i].text(g))
 	}
 	return nil
 }

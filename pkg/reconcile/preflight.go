@@ -255,7 +255,12 @@ func (l *look) checkProbed(readings *observe.Probes, list []probed, what string)
 	}
 	isAnswering := func(p probed) bool { return p.answered && p.failures == 0 }
 	if !slices.ContainsFunc(list, isAnswering) {
-		return l.not(CodeBaselineBlind, false, "no container that runs now has answered a %s", what)
+		said := ""
+		if n := len(readings.Samples); n > 0 {
+			p := prober{readings: *readings}
+			said = ": " + p.last(readings.Samples[n-1].Container)
+		}
+		return l.not(CodeBaselineBlind, false, "no container that runs now has given a good answer to a %s%s", what, said)
 	}
 	return nil
 }
