@@ -32,6 +32,9 @@ type cache struct {
 	containers map[string]cached
 	// of are the containers of a service.
 	of map[string]map[string]bool
+	// told are the containers that Rancher counted for a service when it was heard
+	// of last.
+	told map[string]wireIDs
 	// images are the image ids by Docker's container id, from events.
 	images map[string]string
 	// hosts says whether a host can take a container.
@@ -61,7 +64,7 @@ func newCache() *cache {
 	return &cache{
 		followed: map[Key]bool{}, covered: map[Key]bool{}, stacks: map[string]string{},
 		services: map[string]observe.Service{}, ids: map[Key]string{},
-		containers: map[string]cached{}, of: map[string]map[string]bool{},
+		containers: map[string]cached{}, of: map[string]map[string]bool{}, told: map[string]wireIDs{},
 		images: map[string]string{}, hosts: map[string]bool{},
 	}
 }
@@ -89,6 +92,9 @@ type news struct {
 	changed []Key
 	// doubtful are those whose picture may be incomplete: read them again.
 	doubtful []Key
+	// uneven are those that hold other containers than Rancher counts: events under
+	// way may answer that, and if they do not a read must.
+	uneven []Key
 	// relist says that something of interest was met that cannot be placed.
 	relist bool
 }
@@ -97,6 +103,7 @@ type news struct {
 func (n *news) add(other news) {
 	n.changed = append(n.changed, other.changed...)
 	n.doubtful = append(n.doubtful, other.doubtful...)
+	n.uneven = append(n.uneven, other.uneven...)
 	n.relist = n.relist || other.relist
 }
 
@@ -143,20 +150,31 @@ func (c *cache) replace(l listing, at time.Time) news {
 			c.dropService(old)
 		}
 		c.dropService(id)
-		c.services[id], c.ids[k] = s.view, id
+		c.services[id], c.ids[k], c.told[id] = s.view, id, s.instances
 	}
 	for _, w := range l.containers {
 		c.putContainer(&w)
 	}
 	for k := range c.followed {
-		if s, ok := l.services[c.ids[k]]; l.keys[k] && (!ok || !c.agrees(c.ids[k], s.instances)) {
+		s, ok := l.services[c.ids[k]]
+		switch {
+		case !l.keys[k]:
+		case !ok || c.isBare(c.ids[k], s):
 			n.doubtful = append(n.doubtful, k)
+		case !c.agrees(c.ids[k], s.instances):
+			n.uneven = append(n.uneven, k)
 		}
 	}
 	c.pruneImages()
 	c.seenAt, c.live, c.fault = at, true, nil
 	n.changed = differing(before, c.pictures())
 	return n
+}
+
+// isBare says that no container was listed of a service that should have some and
+// does not say which.
+func (c *cache) isBare(id string, s listed) bool {
+	return !s.instances.told && len(c.of[id]) == 0 && s.view.Scale > 0 && s.view.State == observe.StateActive
 }
 
 // pictures are all followed services as they would be shown.
@@ -283,10 +301,20 @@ func (c *cache) dropService(id string) {
 		c.containers[containerID] = held
 	}
 	delete(c.of, id)
+	delete(c.told, id)
 	if k := keyOf(c.services[id]); c.ids[k] == id {
 		delete(c.ids, k)
 	}
 	delete(c.services, id)
+}
+
+// isSettled says that a doubt about a service was answered by events that came
+// since: the containers held are those that Rancher counts.
+func (c *cache) isSettled(k Key) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	id, known := c.ids[k]
+	return known && c.told[id].told && c.agrees(id, c.told[id])
 }
 
 // agrees says that the held containers of a service are those Rancher counts.

@@ -177,10 +177,13 @@ func (c *cache) applyService(w *wireService, secretsHidden bool) news {
 		}
 		s := w.view(k.Stack, c.seenAt, secretsHidden)
 		s.ReadAt = c.services[w.ID].ReadAt
-		c.services[w.ID], c.ids[k] = s, w.ID
+		c.services[w.ID], c.ids[k], c.told[w.ID] = s, w.ID, w.InstanceIDs
 	}))
-	if !known || !c.agrees(w.ID, w.InstanceIDs) {
+	switch {
+	case !known && !w.InstanceIDs.told:
 		n.doubtful = append(n.doubtful, k)
+	case !c.agrees(w.ID, w.InstanceIDs):
+		n.uneven = append(n.uneven, k)
 	}
 	return n
 }

@@ -30,6 +30,9 @@ const (
 	// eventQueue is how many reduced events wait while a listing is read. When it
 	// is full the stream is not read, and Rancher hangs up above 100 frames.
 	eventQueue = 4096
+	// maxSilent is how many streams in a row may tell nothing before Rancher is
+	// polled.
+	maxSilent = 2
 	// retrySocket is how long polling goes on before the stream is tried again.
 	retrySocket = 10 * time.Minute
 )
@@ -70,12 +73,14 @@ type Informer struct {
 
 	// The rest belongs to Run's goroutine.
 
-	// doubts are services to read again.
+	// doubts are services to read again; false are those that events may answer.
 	doubts map[Key]bool
 	// quiet says that a loss was logged and no return yet.
 	quiet bool
 	// polling says that the lack of a stream was logged.
 	polling bool
+	// silent counts streams in a row that opened and told nothing.
+	silent int
 }
 
 var _ observe.ServiceReader = (*Informer)(nil)
@@ -159,7 +164,8 @@ func (i *Informer) Run(ctx context.Context) error {
 			return nil //nolint:nilerr // The end that was asked for.
 		}
 		i.cache.lose(err)
-		if err != nil {
+		// While it polls, another socket without a word is no news.
+		if err != nil && (!i.polling || !errors.Is(err, errSilent)) {
 			i.sayLost(err)
 		}
 		// Rancher closes every stream after 12 hours; that is no fault.
@@ -184,22 +190,47 @@ func (i *Informer) sayLost(err error) {
 // session opens the stream, lists, and follows the stream until it ends.
 func (i *Informer) session(ctx context.Context) error {
 	conn, err := i.dial(ctx)
-	if errors.Is(err, errNoStream) {
+	if errors.Is(err, errNoStream) || i.silent >= maxSilent {
+		if conn != nil {
+			_ = conn.CloseNow()
+		}
 		return i.poll(ctx)
 	}
 	if err != nil {
+		// Only sockets may be broken: what can be listed is shown meanwhile.
+		_ = i.relist(ctx)
 		return err
 	}
 	s := openStream(ctx, conn)
-	defer s.close()
-	if i.polling {
-		i.polling = false
-		i.log.Info("rancher event stream is available again")
-	}
+	defer func() { s.close(); i.heed(s) }()
 	if err := i.relist(ctx); err != nil {
 		return err
 	}
 	return i.follow(ctx, s)
+}
+
+// heed counts streams that opened and told nothing, not even a ping: a proxy in
+// between lets the handshake through and keeps the frames.
+func (i *Informer) heed(s *stream) {
+	switch {
+	case s.hasFrames.Load():
+		i.silent = 0
+	case errors.Is(s.err, errSilent):
+		i.silent++
+	}
+}
+
+// sayFound tells that what was said to be lost is there again. A stream counts
+// from its first frame on.
+func (i *Informer) sayFound() {
+	if i.polling {
+		i.polling = false
+		i.log.Info("rancher event stream is available again")
+	}
+	if i.quiet {
+		i.quiet = false
+		i.log.Info("rancher is followed again")
+	}
 }
 
 // follow applies events, reads doubtful services, and lists again from time to
@@ -221,6 +252,8 @@ func (i *Informer) follow(ctx context.Context, s *stream) error {
 			if !ok {
 				return s.err
 			}
+			i.sayFound()
+			i.learn(ev)
 			hidden, _ := i.client.secretsHidden(ctx)
 			i.take(i.cache.apply(ev, hidden))
 			i.cache.confirm(time.Now())
@@ -240,8 +273,26 @@ func (i *Informer) follow(ctx context.Context, s *stream) error {
 	}
 }
 
+// learn ties a container to its service as soon as an event tells of it, so that
+// its logs can be asked for without another read.
+func (i *Informer) learn(ev event) {
+	if ev.container == nil {
+		return
+	}
+	for _, id := range ev.container.ServiceIDs {
+		if i.client.grants.knowsService(id) {
+			i.client.grants.learnContainer(ev.container.ID, id)
+		}
+	}
+}
+
 // take passes on what came of telling the cache something.
 func (i *Informer) take(n news) {
+	for _, k := range n.uneven {
+		if _, isDoubted := i.doubts[k]; !isDoubted {
+			i.doubts[k] = false
+		}
+	}
 	for _, k := range n.doubtful {
 		i.doubts[k] = true
 	}
@@ -297,7 +348,11 @@ func (i *Informer) wake(k Key) {
 // One that cannot be read stays doubtful.
 func (i *Informer) resolve(ctx context.Context) bool {
 	left := doubtsAtOnce
-	for k := range i.doubts {
+	for k, mustRead := range i.doubts {
+		if !mustRead && i.cache.isSettled(k) {
+			delete(i.doubts, k)
+			continue
+		}
 		if left--; left < 0 {
 			break
 		}
@@ -318,6 +373,7 @@ func (i *Informer) poll(ctx context.Context) error {
 		i.polling = true
 		i.log.Info("rancher has no event stream here, polling instead", "every", i.options.Poll.String())
 	}
+	i.quiet, i.silent = false, min(i.silent, maxSilent-1)
 	for began := time.Now(); time.Since(began) < retrySocket; {
 		at := time.Now()
 		if err := i.relist(ctx); err != nil {
@@ -351,66 +407,8 @@ func (i *Informer) relist(ctx context.Context) error {
 	}
 	i.take(i.cache.replace(l, at))
 	i.syncedOnce.Do(func() { close(i.synced) })
-	if i.quiet {
-		i.quiet = false
-		i.log.Info("rancher is followed again")
-	}
 	i.log.V(1).Info("listed rancher", "services", len(l.services), "containers", len(l.containers), "took", time.Since(at).String())
 	return nil
-}
-
-// listing reads everything in pages and keeps what belongs to the keys. The order
-// matters: a container is kept when its service was.
-func (c *Client) listing(ctx context.Context, keys map[Key]bool) (listing, error) {
-	l := listing{keys: keys, stacks: map[string]string{}, services: map[string]listed{}, containers: map[string]wireContainer{}}
-	names := map[string]bool{}
-	for k := range keys {
-		names[k.Stack] = true
-	}
-	var err error
-	if l.hosts, err = c.hosts(ctx); err != nil || len(keys) == 0 {
-		return l, err
-	}
-	err = listAll(ctx, c, "/stacks", "stack", func(s *wireStack) error {
-		if names[s.Name] && isID(s.ID, "1st") && !isGone(s.State) {
-			l.stacks[s.ID] = s.Name
-		}
-		return nil
-	})
-	if err != nil {
-		return l, err
-	}
-	hidden, _ := c.secretsHidden(ctx)
-	err = listAll(ctx, c, "/services", "service", func(s *wireService) error {
-		k := Key{Stack: l.stacks[s.StackID], Service: s.Name}
-		if keys[k] && s.isService() && !isGone(s.State) {
-			l.services[s.ID] = listed{view: s.view(k.Stack, time.Time{}, hidden), instances: s.InstanceIDs}
-			c.grants.learnService(s.ID, k)
-			c.learnStack(s.StackID, k.Stack)
-		}
-		return nil
-	})
-	if err != nil || len(l.services) == 0 {
-		return l, err
-	}
-	return l, listAll(ctx, c, "/containers", "container", func(w *wireContainer) error {
-		for _, id := range w.ServiceIDs {
-			if _, ok := l.services[id]; ok && isID(w.ID, "1i") && !isGone(w.State) {
-				l.containers[w.ID] = *w
-				return nil
-			}
-		}
-		return nil
-	})
-}
-
-// listAll lists a collection of the environment.
-func listAll[T any](ctx context.Context, c *Client, path, resource string, each func(*T) error) error {
-	u, err := c.scope(ctx, path, nil)
-	if err != nil {
-		return err
-	}
-	return list(ctx, c, "listing "+path[1:], u, resource, each)
 }
 
 // jitter spreads a time by a tenth, so that several Drovers do not list at once.

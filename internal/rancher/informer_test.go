@@ -284,6 +284,11 @@ func settle(t *testing.T, seed uint64) bool {
 	var buffered [][]byte
 	connected := false
 	take := func(n news) {
+		for _, k := range n.uneven {
+			if _, isDoubted := doubts[k]; !isDoubted {
+				doubts[k] = false
+			}
+		}
 		for _, k := range n.doubtful {
 			doubts[k] = true
 		}
@@ -312,8 +317,11 @@ func settle(t *testing.T, seed uint64) bool {
 		take(c.replace(l, time.Now()))
 	}
 	resolve := func() {
-		for k := range doubts {
+		for k, mustRead := range doubts {
 			delete(doubts, k)
+			if !mustRead && c.isSettled(k) {
+				continue
+			}
 			s, containers := w.read(k)
 			take(c.put(k, s, containers))
 		}
@@ -444,6 +452,7 @@ func TestInformerFollows(t *testing.T) {
 	if err := fw.WaitSync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the server has taken the stream in", func() bool { return f.listening() == 1 })
 	if s := fw.Service(t.Context(), "shop", "web", false); s.Problem != nil || len(s.Containers) != 1 || s.ReadAt.IsZero() {
 		t.Fatalf("Service = %+v", s)
 	}
@@ -536,6 +545,36 @@ func TestInformerSaysWhyItIsBlind(t *testing.T) {
 	})
 }
 
+// TestInformerWithDeafProxies: sockets that open and tell nothing, or do not open at
+// all, keep nothing from being seen, and are told of once.
+func TestInformerWithDeafProxies(t *testing.T) {
+	f := newFake(t)
+	f.addService("1s5", "web")
+	f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/subscribe") {
+			f.fail(w, 502, "BadGateway", "")
+			return true
+		}
+		return false
+	}
+	fw := f.follow(InformerOptions{}, web)
+	if err := fw.WaitSync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.services["1s5"] = serviceJSON("1s5", "1st5", "web")
+	f.services["1s5"]["state"] = "upgrading"
+	f.mu.Unlock()
+	eventually(t, "the state is seen although no socket opens", func() bool {
+		return fw.Service(t.Context(), "shop", "web", false).State == observe.StateUpgrading
+	})
+	fw.mu.Lock()
+	defer fw.mu.Unlock()
+	if len(fw.lines) != 1 || !strings.Contains(fw.lines[0], "event stream lost") {
+		t.Errorf("log = %q, want one line about the stream", fw.lines)
+	}
+}
+
 // TestRelistCostsPages: 500 services with three containers each are a handful of
 // requests.
 func TestRelistCostsPages(t *testing.T) {
@@ -556,6 +595,12 @@ func TestRelistCostsPages(t *testing.T) {
 	}
 	if n := len(f.requests()); n > 8 {
 		t.Errorf("the first listing took %d requests, want at most 8: %q", n, f.requests())
+	}
+	for _, r := range f.requests() {
+		isList := strings.Contains(r, "/stacks") || strings.Contains(r, "/services") || strings.Contains(r, "/containers")
+		if isList && !strings.Contains(r, "name=shop") && !strings.Contains(r, "stackId=1st5") && !strings.Contains(r, "name_prefix=shop-") {
+			t.Errorf("%s asks for more than the stack", r)
+		}
 	}
 	s := fw.Service(t.Context(), "shop", "svc-500", false)
 	if s.Problem != nil || len(s.Containers) != 3 {

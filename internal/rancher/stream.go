@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -21,6 +22,9 @@ const (
 // errNoStream says that the server, or a proxy before it, opens no websocket.
 var errNoStream = errors.New("no websocket")
 
+// errSilent says that nothing came for longer than Rancher is ever silent.
+var errSilent = errors.New("nothing came for " + silence.String())
+
 // stream is an open event stream: a goroutine that reads, and a bounded queue.
 type stream struct {
 	events chan event
@@ -29,6 +33,8 @@ type stream struct {
 	conn   *websocket.Conn
 	cancel context.CancelFunc
 	done   chan struct{}
+	// hasFrames says that a frame came, be it a ping.
+	hasFrames atomic.Bool
 }
 
 // dial opens the event stream. Without a websocket Rancher answers 200 and an empty
@@ -103,11 +109,12 @@ func (s *stream) read(ctx context.Context) error {
 
 // frame reads one frame, or gives up on a silent stream.
 func (s *stream) frame(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, silence, errors.New("nothing came for "+silence.String()))
+	ctx, cancel := context.WithTimeoutCause(ctx, silence, errSilent)
 	defer cancel()
 	_, data, err := s.conn.Read(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	s.hasFrames.Store(err == nil || s.hasFrames.Load())
 	return data, err
 }
