@@ -14,6 +14,7 @@ type daemon struct {
 	clients *controller.Clients
 	journal *journal.Journal
 	control *controller.Controller
+	starts  *controller.Starts
 	// close ends what does not end with the controller's run.
 	close func() error
 }
@@ -24,5 +25,5 @@ func newDaemon(config *desired.Config, stateDir string, log logr.Logger, more ..
 	if err != nil {
 		return nil, err
 	}
-	return &daemon{clients: d.Clients, journal: d.Journal, control: d.Control, close: d.Close}, nil
+	return &daemon{clients: d.Clients, journal: d.Journal, control: d.Control, starts: d.Starts, close: d.Close}, nil
 }

@@ -77,6 +77,24 @@ func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
 	return stopped(ctx, d, log)
 }
 
+// afterCrashes waits before a start that follows others which did not end properly.
+func afterCrashes(ctx context.Context, s *controller.Starts, log logr.Logger) {
+	if s.Delay() == 0 {
+		return
+	}
+	values := []any{"starts", s.Unended(), "wait", s.Delay().String()}
+	if until := s.ObserveUntil(); !until.IsZero() {
+		values = append(values, "observeOnlyUntil", until.UTC().Format(time.RFC3339))
+	}
+	log.Info("earlier starts ended without being stopped: look for what kills this process", values...)
+	wait := time.NewTimer(s.Delay())
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+}
+
 // tcpOf is where the configuration has the API served over TCP.
 func tcpOf(api *desired.API, log logr.Logger) web.TCP {
 	return web.TCP{
@@ -105,7 +123,14 @@ func sayWarnings(log logr.Logger, config *desired.Config) {
 // stopped runs the daemon and sees to it that it ends in time.
 func stopped(ctx context.Context, d *daemon, log logr.Logger) error {
 	ended := make(chan error, 1)
-	go func() { ended <- errors.Join(d.control.Run(ctx), d.close()) }()
+	go func() {
+		afterCrashes(ctx, d.starts, log)
+		err := d.control.Run(ctx)
+		if err == nil {
+			err = d.starts.End()
+		}
+		ended <- errors.Join(err, d.close())
+	}()
 	select {
 	case err := <-ended:
 		return err

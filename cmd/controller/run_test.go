@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -306,6 +307,39 @@ func TestStartWithoutNewsWritesNothing(t *testing.T) {
 	if first, _, _ := strings.Cut(added, "\n"); !isAdded || !strings.Contains(first, digest[:19]) {
 		t.Errorf("the first line after the restart is %s, want the new digest's", first)
 	}
+}
+
+// TestCrashLoopedDaemonOnlyObserves: killed again and again it does nothing but
+// say so, and one proper stop ends it (C9).
+func TestCrashLoopedDaemonOnlyObserves(t *testing.T) {
+	p := newPeer(t)
+	p.start()
+	p.awaitAdopted()
+	p.kill()
+	for n := range 4 {
+		before := p.startsCounted()
+		p.start()
+		p.await(fmt.Sprintf("start %d is written down", n+2), func() bool { return p.startsCounted() > before })
+		p.kill()
+	}
+	running := p.service().Launch.Image
+	digest := p.push("serve")
+	p.start()
+	p.await("it only observes", func() bool { return p.history().Status.Code == reconcile.CodeCrashLoop })
+	if s := p.service(); s.State != observe.StateActive || s.Launch.Image != running {
+		t.Errorf("the service is %s on %s, want it left alone on %s", s.State, s.Launch.Image, running)
+	}
+	if err := errors.Join(p.cmd.Process.Signal(os.Interrupt), p.cmd.Wait()); err != nil {
+		t.Fatalf("stopping: %v\n%s", err, p.log)
+	}
+	p.start()
+	p.await("the digest is started", func() bool { return digestIn(p.service().Launch.Image) == digest })
+}
+
+// startsCounted is how many starts the state directory holds.
+func (p *peer) startsCounted() int {
+	text, _ := os.ReadFile(filepath.Join(p.state(), "starts")) // None is none.
+	return strings.Count(string(text), "T")
 }
 
 // TestStopRollsNothingBack: SIGTERM ends the daemon within ten seconds, and the

@@ -37,6 +37,8 @@ type Core struct {
 	states map[string]*state
 	// conservativeUntil is set when the journal was lost or damaged.
 	conservativeUntil time.Time
+	// observeUntil is set after a crash loop.
+	observeUntil time.Time
 	// listeners are told of every report.
 	listeners map[chan Report]struct{}
 
@@ -64,6 +66,13 @@ func (c *Core) BeConservative(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conservativeUntil = t
+}
+
+// ObserveOnly lets nothing be done before t, but what a person asks for.
+func (c *Core) ObserveOnly(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.observeUntil = t
 }
 
 // Configure takes over a new file.

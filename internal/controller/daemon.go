@@ -25,6 +25,9 @@ type Daemon struct {
 	Clients *Clients
 	Journal *journal.Journal
 	Control *Controller
+	// Starts tells whether this Drover keeps dying; whoever runs it waits, and ends
+	// it.
+	Starts *Starts
 	// evidence is nil when it cannot be kept.
 	evidence *evidence.Store
 }
@@ -54,7 +57,12 @@ func NewDaemon(config *desired.Config, stateDir string, log logr.Logger, dial Di
 		Past: pastReader(stateDir), Self: id.Owner, Log: log, Now: time.Now,
 	}, config, histories)
 	core.BeConservative(ConservativeUntil(j.Recovery()))
-	d := &Daemon{Clients: clients, Journal: j, evidence: kept}
+	starts, err := CountStart(stateDir, time.Now())
+	if err != nil {
+		log.Error(err, "cannot tell whether this Drover keeps dying")
+	}
+	core.ObserveOnly(starts.ObserveUntil())
+	d := &Daemon{Clients: clients, Journal: j, Starts: starts, evidence: kept}
 	d.Control = New(core, d.compact, append(clients.Runners(), more...)...)
 	clients.Wake(d.Control)
 	return d, nil

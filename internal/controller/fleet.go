@@ -13,7 +13,7 @@ func (c *Core) fleet(key string, t desired.Target, w observe.Wants) observe.Flee
 	c.mu.Lock()
 	limits := c.config.Limits
 	f := observe.Fleet{
-		Self: c.parts.Self, ConservativeUntil: c.conservativeUntil, NotDurable: c.isFailed.Load(),
+		Self: c.parts.Self, ConservativeUntil: c.conservativeUntil, ObserveUntil: c.observeUntil, NotDurable: c.isFailed.Load(),
 		LimitEnvironment: limits.RolloutsPerEnvironment, LimitLoadBalancer: limits.RolloutsPerLoadBalancer, LimitRollbacks: limits.RollbacksPerHour,
 	}
 	var others []*state

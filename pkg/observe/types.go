@@ -390,6 +390,9 @@ type Fleet struct {
 	// ConservativeUntil is when starts are allowed again after the journal was
 	// lost or damaged (C11); zero when it was not.
 	ConservativeUntil time.Time `json:"conservativeUntil,omitzero"`
+	// ObserveUntil is when this Drover may act again after it kept ending without
+	// being stopped (C9); zero when it did not.
+	ObserveUntil time.Time `json:"observeUntil,omitzero"`
 	// NotDurable says that the journal cannot be written: nothing may start or
 	// finish.
 	NotDurable bool `json:"notDurable,omitempty"`

@@ -14,7 +14,11 @@ import (
 func Decide(in Input) Decision {
 	l := look{in: in, mem: in.Memory, r: in.History.Rollout}
 	l.begin()
-	return l.close(l.decide())
+	s := l.decide()
+	if s.Action != NoAction && l.mustObserve() {
+		s = l.observeOnly(s)
+	}
+	return l.close(s)
 }
 
 const (
@@ -74,6 +78,28 @@ func (l *look) decide() step {
 		return l.busy()
 	}
 	d := l.say(Held, CodeUnknownState, again, "Rancher shows the unknown state %q", l.svc().State)
+	d.Alert = true
+	return d
+}
+
+// mustObserve says that this Drover keeps dying: what it decides may be what kills
+// it, and every start judges from zero. For a while it only observes (C9). What a
+// person asked for is done all the same.
+func (l *look) mustObserve() bool {
+	if !l.in.Now.Before(l.in.Observed.Fleet.ObserveUntil) {
+		return false
+	}
+	r := l.in.History.Rollout
+	isAsked := l.in.History.Restoring != nil || r != nil && (r.AbortBy != "" || r.CancelBy != "" || r.EarlyFinishBy != "" || r.ApprovedBy != "" || l.in.Target.Abort == r.ID)
+	return !isAsked
+}
+
+// observeOnly leaves a step undone; the next look decides it anew.
+func (l *look) observeOnly(s step) step {
+	l.events, l.r = nil, l.in.History.Rollout
+	until := l.in.Observed.Fleet.ObserveUntil
+	d := l.say(Held, CodeCrashLoop, min(l.every(), until.Sub(l.in.Now)),
+		"this Drover keeps ending without being stopped, so until %s it only observes and leaves the %s undone: %s", until.UTC().Format(time.RFC3339), s.Action, s.Reason)
 	d.Alert = true
 	return d
 }

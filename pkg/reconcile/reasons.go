@@ -35,6 +35,7 @@ const (
 	CodeBackoff          Code = "backoff"
 	CodeNotDurable       Code = "journal-not-writable"
 	CodeConservative     Code = "journal-incomplete"
+	CodeCrashLoop        Code = "crash-loop"
 	CodeHoldFile         Code = "hold"
 	CodePaused           Code = "paused"
 	CodeForeign          Code = "foreign-change"
