@@ -118,10 +118,12 @@ func logsProcess(t *testing.T, w *sandbox.World, args ...string) (*exec.Cmd, *bu
 }
 
 // TestFirstLogLine: the first line of logs -f comes within 300 ms of the start of
-// the process. The best of some tries counts: others use the machine as well.
+// the process. The best of some tries counts, and where others use the machine
+// the limit is as many bare starts of the same program as 300 ms are on an idle
+// one: about six.
 func TestFirstLogLine(t *testing.T) {
 	w := startWorld(t, "")
-	var took []time.Duration
+	var took, bare []time.Duration
 	for range 5 {
 		begin := time.Now()
 		cmd, out := logsProcess(t, w, "-f", "gf-chat/parrot-rest")
@@ -130,11 +132,36 @@ func TestFirstLogLine(t *testing.T) {
 		}
 		took = append(took, time.Since(begin))
 		_ = cmd.Process.Kill()
+		bare = append(bare, bareStart(t))
 	}
-	t.Logf("the first line came after %v", took)
-	if best := slices.Min(took); best > 300*time.Millisecond {
-		t.Errorf("the first line came after %v at best, want at most 300ms", best)
+	t.Logf("the first line came after %v, a bare start took %v", took, bare)
+	limit := max(300*time.Millisecond, 6*slices.Min(bare))
+	if best := slices.Min(took); best > limit {
+		t.Errorf("the first line came after %v at best, want at most %v", best, limit)
 	}
+}
+
+// bareStart is the time from the start of the program to its first line, with
+// nothing in between. Its end is not waited for in it: the race detector has a
+// process sleep a second before that.
+func bareStart(t *testing.T) time.Duration {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "drover", "version")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !bufio.NewScanner(out).Scan() {
+		t.Fatal("drover version prints nothing")
+	}
+	took := time.Since(begin)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	return took
 }
 
 // TestLogsJoinARollout follows a service while Rancher replaces its containers:
