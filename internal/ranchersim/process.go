@@ -170,7 +170,7 @@ func (s *Server) note(p *process, err error) {
 // waitForReplay waits for the scanner to run the process again; it is false when that will not happen. The delay is
 // that of DefaultProcessInstanceImpl#setNextRunAfter, the scanner looks at fixed times.
 func (s *Server) waitForReplay(ctx context.Context, p *process) bool {
-	delay := min(retryBase+100*time.Millisecond<<min(p.executions-1, 20), retryMax)
+	delay := min(retryBase+100*time.Millisecond<<min(max(p.executions-1, 0), 20), retryMax)
 	sinceStart := time.Duration(float64(time.Since(s.started)) * s.speed)
 	next := (sinceStart + delay + replayInterval - 1) / replayInterval * replayInterval
 	return s.sleep(ctx, next-sinceStart) && s.owns(p)
