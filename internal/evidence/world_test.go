@@ -41,6 +41,7 @@ type world struct {
 	service   observe.Service
 	previous  observe.Launch
 	served    int64
+	backIn    int
 	bad       int64
 	decisions []string
 }
@@ -101,6 +102,9 @@ func (w *world) snapshot() observe.Snapshot {
 func (w *world) step() reconcile.Decision {
 	w.t.Helper()
 	w.now = w.now.Add(2 * time.Second)
+	if w.backIn--; w.backIn == 0 {
+		w.back()
+	}
 	in := reconcile.Input{Target: reconcile.InForce(w.target, w.history), Observed: w.snapshot(), History: w.history, Memory: w.memory, Now: w.now}
 	d := reconcile.Decide(in)
 	for i := range d.Events {
@@ -137,11 +141,17 @@ func (w *world) do(d reconcile.Decision) {
 		s.State, s.Actions = observe.StateUpgrading, []string{"rollback"}
 		s.Containers = []observe.Container{s.Containers[0], w.container(1, "v2")}
 	case reconcile.Rollback:
-		s.Launch, s.State, s.Actions = w.previous, observe.StateActive, []string{"upgrade"}
-		s.Containers = []observe.Container{s.Containers[0], w.container(1, "v1")}
+		w.backIn = 2 // Rancher shows it one look late.
 	case reconcile.FinishUpgrade:
 		s.State, s.Actions = observe.StateActive, []string{"upgrade"}
 	}
+}
+
+// back lets Rancher go back.
+func (w *world) back() {
+	s := &w.service
+	s.Launch, s.State, s.Actions = w.previous, observe.StateActive, []string{"upgrade"}
+	s.Containers = []observe.Container{s.Containers[0], w.container(1, "v1")}
 }
 
 // upgraded lets Rancher end the batches.

@@ -81,6 +81,26 @@ func TestGoodValueFinishes(t *testing.T) {
 	}
 }
 
+// A reading is repeated at every look until the next is due; it counts once.
+func TestRepeatedReadingCountsOnce(t *testing.T) {
+	p, values := measured(desired.PrometheusGate{Max: ptr(2.0)})
+	p.until(t, inBake)
+	values["b"] = 9
+	p.run(4*time.Second, func(Decision) {})
+	bad := p.measure()
+	p.measure = func() []observe.Metric { return bad }
+	p.target.Gates.Prometheus[0].Every = desired.Seconds(60)
+	p.history.Rollout.Policy.Gates.Prometheus = p.target.Gates.Prometheus
+	p.run(20*time.Second, func(d Decision) {
+		if d.Action != NoAction {
+			t.Fatalf("decided %s: %s", d.Action, d.Reason)
+		}
+	})
+	if f := finding(t, p.last, "prometheus errors"); f.Verdict != Hold || f.Failures > 2 {
+		t.Errorf("one bad value, repeated: %s %s", f.Verdict, f.Text())
+	}
+}
+
 // A single value out of its limits is an outlier; the bake waits for a good one.
 func TestSingleOutlierHolds(t *testing.T) {
 	p, values := measured(desired.PrometheusGate{Max: ptr(2.0)})
