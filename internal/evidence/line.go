@@ -151,13 +151,16 @@ func withhold(r *reconcile.Rollout) *reconcile.Rollout {
 		return nil
 	}
 	c := *r
-	if len(c.Previous) > 0 {
-		c.Previous = withheld
-	}
-	if len(c.PreviousSecondary) > 0 {
-		c.PreviousSecondary = withheld
-	}
+	c.Previous, c.PreviousSecondary = withoutContents(c.Previous), withoutContents(c.PreviousSecondary)
 	return &c
+}
+
+// withoutContents says of a launch configuration only that there is one.
+func withoutContents(launch json.RawMessage) json.RawMessage {
+	if len(launch) == 0 {
+		return launch
+	}
+	return withheld
 }
 
 func withholdAll(h reconcile.History) reconcile.History {
@@ -176,12 +179,7 @@ func withholdBack(back *reconcile.Restoring) *reconcile.Restoring {
 		return nil
 	}
 	c := *back
-	if len(c.Base) > 0 {
-		c.Base = withheld
-	}
-	if len(c.BaseSecondary) > 0 {
-		c.BaseSecondary = withheld
-	}
+	c.Base, c.BaseSecondary = withoutContents(c.Base), withoutContents(c.BaseSecondary)
 	return &c
 }
 

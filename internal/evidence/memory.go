@@ -80,8 +80,9 @@ func encodeValue(v reflect.Value) (any, error) {
 		return strconv.FormatUint(v.Uint(), 10), nil
 	case reflect.Float32, reflect.Float64:
 		return strconv.FormatFloat(v.Float(), 'g', -1, 64), nil // JSON has no infinity.
+	default:
+		return nil, fmt.Errorf("a memory holds a %s, which cannot be written", v.Type())
 	}
-	return nil, fmt.Errorf("a memory holds a %s, which cannot be written", v.Type())
 }
 
 func encodeStruct(v reflect.Value) (any, error) {

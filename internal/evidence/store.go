@@ -120,7 +120,9 @@ func (s *Store) Record(key string, step Step) error {
 	r := subject(step.In, after)
 	w := s.writers[key]
 	if w != nil && (r == nil || r.ID != w.rollout) {
-		s.closeWriter(key)
+		if err := s.closeWriter(key); err != nil {
+			return fmt.Errorf("closing the evidence of rollout %s: %w", w.rollout, err)
+		}
 		w = nil
 	}
 	if r == nil {

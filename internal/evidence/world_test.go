@@ -144,6 +144,7 @@ func (w *world) do(d reconcile.Decision) {
 		w.backIn = 2 // Rancher shows it one look late.
 	case reconcile.FinishUpgrade:
 		s.State, s.Actions = observe.StateActive, []string{"upgrade"}
+	default:
 	}
 }
 

@@ -85,7 +85,7 @@ func TestErrorsKeepTokenAndAddress(t *testing.T) {
 		"denied":   {answer(403, `{"message":"403 Forbidden"}`), 403, false, "Forbidden"},
 		"missing":  {answer(404, `{"message":"404 Project Not Found"}`), 404, false, "no such project"},
 		"HTML":     {answer(200, "<html>"), 0, true, "invalid character"},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://other.example/", 302) }, 302, false, ""},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://other.example/", http.StatusFound) }, 302, false, ""},
 		"long":     {answer(400, `{"message":"`+strings.Repeat("x", 5000)+`"}`), 400, false, "xxx"},
 	} {
 		client := server(t, map[string]http.HandlerFunc{"GET /pipelines/1": c.answer})

@@ -247,7 +247,7 @@ func (q questions) ask(ctx context.Context, c observe.Container) (status int, un
 	}
 	defer resp.Body.Close()
 	var body bytes.Buffer
-	var kept io.Writer = io.Discard
+	kept := io.Discard
 	if q.want.readsBody() {
 		kept = &body
 	}

@@ -48,8 +48,9 @@ type CheckState string
 const (
 	// CheckRunning has no verdict yet.
 	CheckRunning CheckState = "running"
-	// CheckPassed and CheckFailed are verdicts.
+	// CheckPassed is a verdict.
 	CheckPassed CheckState = "passed"
+	// CheckFailed is one, too.
 	CheckFailed CheckState = "failed"
 	// CheckEnded is over without a verdict: too late, or cancelled.
 	CheckEnded CheckState = "ended"
