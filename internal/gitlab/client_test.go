@@ -81,12 +81,14 @@ func TestErrorsKeepTokenAndAddress(t *testing.T) {
 		unknown bool
 		text    string
 	}{
-		"refused":  {answer(400, `{"message":{"base":["Reference not found"]}}`), 400, false, "Reference not found"},
-		"denied":   {answer(403, `{"message":"403 Forbidden"}`), 403, false, "Forbidden"},
-		"missing":  {answer(404, `{"message":"404 Project Not Found"}`), 404, false, "no such project"},
-		"HTML":     {answer(200, "<html>"), 0, true, "invalid character"},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://other.example/", http.StatusFound) }, 302, false, ""},
-		"long":     {answer(400, `{"message":"`+strings.Repeat("x", 5000)+`"}`), 400, false, "xxx"},
+		"refused": {answer(400, `{"message":{"base":["Reference not found"]}}`), 400, false, "Reference not found"},
+		"denied":  {answer(403, `{"message":"403 Forbidden"}`), 403, false, "Forbidden"},
+		"missing": {answer(404, `{"message":"404 Project Not Found"}`), 404, false, "no such project"},
+		"HTML":    {answer(200, "<html>"), 0, true, "invalid character"},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://other.example/", http.StatusFound)
+		}, 302, false, ""},
+		"long": {answer(400, `{"message":"`+strings.Repeat("x", 5000)+`"}`), 400, false, "xxx"},
 	} {
 		client := server(t, map[string]http.HandlerFunc{"GET /pipelines/1": c.answer})
 		_, err := client.Pipeline(t.Context(), "team/e2e", "1")
