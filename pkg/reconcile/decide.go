@@ -319,13 +319,14 @@ func (l *look) upgraded() step {
 	if problem != "" {
 		return l.proving(problem)
 	}
+	l.mem.unprovedSince = time.Time{}
 	return l.bake()
 }
 
 func (l *look) proving(problem string) step {
 	l.mem.bakeStart = time.Time{}
 	limit := l.in.Target.Gates.Health.Deadline.Duration
-	if waited := l.in.Now.Sub(l.mem.stateSince); waited >= limit {
+	if waited := since(&l.mem.unprovedSince, l.in.Now); waited >= limit {
 		return l.rollBack(CodeProofFailed, "upgraded, but "+problem, false, "")
 	}
 	d := l.say(Proving, CodeProving, l.every(), "upgraded, but %s", problem)

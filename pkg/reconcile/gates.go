@@ -85,7 +85,7 @@ func (l *look) judgeContainer(c *observe.Container, t *tracked, f *Finding) *Fin
 		return nil
 	}
 	f.Covered = false
-	if l.isHostLost(c.HostID) {
+	if !t.lostAt.IsZero() && l.in.Now.Sub(t.lostAt) < l.in.Target.Gates.Health.Deadline.Duration {
 		return &Finding{Gate: f.Gate, Verdict: Hold, Code: CodeHostLost, Container: c.Name}
 	}
 	// Initializing is before the first health and never after it: such a look is older

@@ -77,12 +77,13 @@ func (l *look) take() {
 		l.mem.rollout = id
 	}
 	if s := l.svc().State; l.mem.state != s {
-		l.mem.state, l.mem.stateSince = s, l.in.Now
+		l.mem.state, l.mem.stateSince, l.mem.unprovedSince = s, l.in.Now, time.Time{}
 	}
 	l.mem.blindSince, l.mem.goneSince = time.Time{}, time.Time{}
 	l.noteService()
 	l.noteDeadEnd()
 	l.track()
+	l.noteLostHosts()
 	if l.mem.scale != l.svc().Scale {
 		// Somebody scaled: count anew, and bake anew (A28).
 		l.mem.scale, l.mem.bakeStart = l.svc().Scale, time.Time{}

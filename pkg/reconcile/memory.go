@@ -20,6 +20,8 @@ type Memory struct {
 	stateSince time.Time
 	// bakeStart is when proof and gates began to hold without a gap.
 	bakeStart time.Time
+	// unprovedSince is since when a proof in upgraded is missing.
+	unprovedSince time.Time
 	// passedSince is when a passed bake began to wait for a person.
 	passedSince time.Time
 	// blindSince, noDataSince, mixedSince and goneSince are the beginnings of
@@ -67,6 +69,8 @@ type tracked struct {
 	isLeaving bool
 	// seen, running and healthy are since when; healthy is without a gap.
 	seen, running, healthy time.Time
+	// lostAt is when its host was last seen to be lost.
+	lostAt time.Time
 	// wasHealthy and wasUp say that it has been: losing it is a failure.
 	wasHealthy, wasUp bool
 	// retries are connections the load balancer had to send elsewhere since the
@@ -218,7 +222,7 @@ func (l *look) vanished(before []tracked) int {
 	n := 0
 	for i := range before {
 		b := &before[i]
-		if b.isLeaving || b.version != l.svc().Launch.Version || l.isDown(b.host) {
+		if b.isLeaving || b.version != l.svc().Launch.Version || l.isHostLost(b.host) {
 			continue
 		}
 		if t := at(l.mem.tracked, i, b.id); t == nil || t.isLeaving {
@@ -230,6 +234,19 @@ func (l *look) vanished(before []tracked) int {
 
 // isDown says that a host cannot run containers now.
 func (l *look) isDown(host string) bool { return slices.Contains(l.in.Observed.Hosts.Down, host) }
+
+// noteLostHosts remembers which containers lost their host: when it comes back they
+// get as long as new ones to become healthy again.
+func (l *look) noteLostHosts() {
+	if len(l.in.Observed.Hosts.Down) == 0 {
+		return
+	}
+	for i := range l.svc().Containers {
+		if l.isHostLost(l.svc().Containers[i].HostID) {
+			l.own()[i].lostAt = l.in.Now
+		}
+	}
+}
 
 // isHostLost says that a container's host went and not the version: the host is
 // down, and no old container on it is well either (A22).

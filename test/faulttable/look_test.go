@@ -303,11 +303,6 @@ func (w *world) events() []string {
 	return got
 }
 
-// wasAlerted says that the journal has a line that calls a person for a reason.
-func (w *world) wasAlerted(code reconcile.Code) bool {
-	return slices.ContainsFunc(w.statuses(), func(s reconcile.Status) bool { return s.Alert && s.Code == code })
-}
-
 // statuses are the journal's status lines.
 func (w *world) statuses() []reconcile.Status {
 	var all []reconcile.Status
@@ -318,14 +313,6 @@ func (w *world) statuses() []reconcile.Status {
 		}
 	}
 	return all
-}
-
-// wantAlerted checks that a person was called for a reason.
-func (w *world) wantAlerted(code reconcile.Code) {
-	w.t.Helper()
-	if !w.wasAlerted(code) {
-		w.t.Errorf("nobody was called for %s: %+v", code, w.statuses())
-	}
 }
 
 // untilPhase waits until Drover is in a phase, untilState until the service is in a state, untilClosed until no rollout

@@ -131,6 +131,7 @@ func (w *world) begin() {
 func (w *world) startRancher() {
 	w.runtime = newRuntime(w.config)
 	w.rancher = ranchersim.New(ranchersim.Options{Runtime: w.runtime, Seed: 1, Project: "dev", AccessKey: "DROVER", SecretKey: "secret"})
+	w.rancher.AddKey(ranchersim.Key{Access: "DROVER-B", Secret: "secret", Project: w.rancher.ProjectID()})
 	w.rancher.AddKey(ranchersim.Key{Access: "MEI", Secret: "secret", Kind: ranchersim.AccountKey})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -253,7 +254,9 @@ func (w *world) run(dir, owner string) *drover {
 // targets is the whole configuration: a rollout of a minute or two.
 func (w *world) targets(owner string) string {
 	secret := filepath.Join(w.dir, "key")
-	for name, text := range map[string]string{"access": "DROVER", "secret": "secret"} {
+	access := strings.ToUpper(owner)
+	secret += "-" + owner
+	for name, text := range map[string]string{"access": access, "secret": "secret"} {
 		if err := os.WriteFile(secret+"-"+name, []byte(text), 0o600); err != nil {
 			w.t.Fatal(err)
 		}
@@ -287,7 +290,7 @@ targets:
   service: parrot-rest
   image: REGISTRY/REPOSITORY:latestSIDEKICK
   rollout:
-    startFirst: false
+    finish: auto
 ROLLOUT
   gates:
     health: {maxRestarts: 0}
@@ -481,7 +484,7 @@ func (w *world) version(image string) string {
 			return version
 		}
 	}
-	return strings.TrimPrefix(image, registryHost+"/"+repository)
+	return strings.TrimPrefix(strings.TrimPrefix(image, "docker:"), registryHost+"/"+repository)
 }
 
 // person asks Rancher as somebody with the browser does.
