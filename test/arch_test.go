@@ -53,11 +53,13 @@ var mayImport = map[string][]string{
 		"internal/controller", "internal/rancher", "internal/journal", "internal/logs", "internal/web",
 	},
 
+	"internal/watch": {"pkg/observe", "pkg/reconcile", "internal/controller", "internal/logs", "internal/web", "internal/operator"},
+
 	"cmd/controller": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
 		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/evidence", "internal/web",
-		"internal/compose", "internal/operator",
+		"internal/compose", "internal/operator", "internal/watch",
 	},
 
 	"test":        {},
@@ -77,6 +79,9 @@ var heavy = map[string][]string{
 	"github.com/docker/distribution/registry/auth":     {"internal/registry/registrytest"},
 	"github.com/sirupsen/logrus":                       {"internal/registry/registrytest"},
 	"github.com/coder/websocket":                       {"internal/rancher", "internal/logs", "internal/ranchersim", "internal/sandbox", "tests"},
+	"charm.land":                                       {"internal/watch"},
+	"github.com/charmbracelet":                         {"internal/watch", "tests"},
+	"github.com/creack/pty":                            {"tests"},
 	"github.com/spf13/cobra":                           {"cmd/controller"},
 	"go.uber.org/zap":                                  {"cmd/controller"},
 	"github.com/go-logr/zapr":                          {"cmd/controller"},

@@ -4,11 +4,10 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
@@ -74,11 +73,11 @@ func (p *linePrinter) line(l *logs.Line) error {
 	p.width = max(p.width, utf8.RuneCountInString(label))
 	pad := strings.Repeat(" ", p.width-utf8.RuneCountInString(label))
 	if p.isColoured {
-		label = "\x1b[" + colourOf(l.Container) + "m" + label + "\x1b[0m"
+		label = "\x1b[" + sgrOf(logs.ColourOf(l.Container)) + "m" + label + "\x1b[0m"
 	}
 	text := l.Text
 	if p.isTerminal {
-		text = harmless(text, p.isColoured)
+		text = logs.Harmless(text, p.isColoured)
 	}
 	_, err := fmt.Fprintf(p.out, "%s%s | %s\n", label, pad, text)
 	return err
@@ -97,49 +96,11 @@ func labelOf(l *logs.Line) string {
 	return label
 }
 
-// colours are those of the sixteen that are readable on black and on white.
-var colours = [...]string{"32", "33", "34", "35", "36", "92", "94", "95", "96", "31"}
-
-// colourOf is a container's colour: the same each time it is shown.
-func colourOf(container string) string {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(container))
-	return colours[h.Sum32()%uint32(len(colours))]
-}
-
-// sgr is the one terminal sequence that lines may hold: colours and the like.
-var sgr = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
-
-// harmless keeps a line's text from doing anything to a terminal but showing
-// itself, in its own colours if they are wanted.
-func harmless(text string, mayColour bool) string {
-	if strings.IndexFunc(text, isUnsafe) < 0 {
-		return text
+// sgrOf is the parameter that sets one of the sixteen colours (ECMA-48, SGR; from 8
+// on aixterm's).
+func sgrOf(colour uint8) string {
+	if colour < 8 {
+		return strconv.Itoa(30 + int(colour))
 	}
-	if !mayColour {
-		return clean(sgr.ReplaceAllString(text, ""))
-	}
-	var b strings.Builder
-	for at := sgr.FindStringIndex(text); at != nil; at = sgr.FindStringIndex(text) {
-		b.WriteString(clean(text[:at[0]]))
-		b.WriteString(text[at[0]:at[1]])
-		text = text[at[1]:]
-	}
-	return b.String() + clean(text) + "\x1b[0m"
-}
-
-// clean shows a place for each character that is not to be printed.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if isUnsafe(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
-}
-
-// isUnsafe says that a character does more than show itself: controls, and the
-// marks that turn the direction of writing around.
-func isUnsafe(r rune) bool {
-	return unicode.IsControl(r) && r != '\t' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+	return strconv.Itoa(82 + int(colour))
 }

@@ -10,39 +10,6 @@ import (
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 )
 
-func TestHarmless(t *testing.T) {
-	for _, c := range []struct{ name, in, plain, coloured string }{
-		{"plain", "a\tb é 雪", "a\tb é 雪", "a\tb é 雪"},
-		{"colours", "\x1b[1;31mred\x1b[0m x", "red x", "\x1b[1;31mred\x1b[0m x\x1b[0m"},
-		{"title", "\x1b]0;pwned\x07x", "\ufffd]0;pwned\ufffdx", "\ufffd]0;pwned\ufffdx\x1b[0m"},
-		{"cursor", "a\x1b[2J\rb", "a\ufffd[2J\ufffdb", "a\ufffd[2J\ufffdb\x1b[0m"},
-		{"c1", "a\u009b2Jb", "a\ufffd2Jb", "a\ufffd2Jb\x1b[0m"},
-		{"direction", "a\u202eb", "a\ufffdb", "a\ufffdb\x1b[0m"},
-	} {
-		if got := harmless(c.in, false); got != c.plain {
-			t.Errorf("%s: harmless(%q, false) = %q, want %q", c.name, c.in, got, c.plain)
-		}
-		if got := harmless(c.in, true); got != c.coloured {
-			t.Errorf("%s: harmless(%q, true) = %q, want %q", c.name, c.in, got, c.coloured)
-		}
-	}
-}
-
-func FuzzHarmless(f *testing.F) {
-	f.Add("\x1b[31mred\x1b[0m", true)
-	f.Add("\x1b\x1b[0m[2J", true)
-	f.Add("\x1b\x1b[0m[2J", false)
-	f.Fuzz(func(t *testing.T, text string, mayColour bool) {
-		shown := harmless(text, mayColour)
-		if mayColour {
-			shown = sgr.ReplaceAllString(shown, "|")
-		}
-		if strings.IndexFunc(shown, isUnsafe) >= 0 {
-			t.Errorf("harmless(%q, %t) = %q", text, mayColour, shown)
-		}
-	})
-}
-
 func TestLinePrinter(t *testing.T) {
 	at := time.Date(2026, 11, 24, 1, 45, 56, 5, time.UTC)
 	lines := []logs.Line{
@@ -60,7 +27,7 @@ func TestLinePrinter(t *testing.T) {
 		{"times", func(p *linePrinter) { p.hasTimes = true }, "2026-11-24T01:45:56.000000005Z web-1 | a\x1b[31m\n" + strings.Repeat(" ", 30) + " web-10 new | b\n"},
 		{
 			"colours", func(p *linePrinter) { p.isColoured, p.isTerminal = true, true },
-			"\x1b[" + colourOf("1i1") + "mweb-1\x1b[0m | a\x1b[31m\x1b[0m\n\x1b[" + colourOf("1i2") + "mweb-10 new\x1b[0m | b\n",
+			"\x1b[" + sgrOf(logs.ColourOf("1i1")) + "mweb-1\x1b[0m | a\x1b[31m\x1b[0m\n\x1b[" + sgrOf(logs.ColourOf("1i2")) + "mweb-10 new\x1b[0m | b\n",
 		},
 		{"json", func(p *linePrinter) { p.asJSON = true }, `{"container":"1i1","name":"shop-web-1","service":"shop/web","stream":"unknown","time":"2026-11-24T01:45:56.000000005Z","text":"a\u001b[31m"}
 {"container":"1i2","name":"shop-web-10","service":"shop/web","version":"new","stream":"stderr","text":"b"}

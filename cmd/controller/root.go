@@ -32,7 +32,7 @@ type options struct {
 
 // commands are the verbs; a new one is added here.
 var commands = []func(*options) *cobra.Command{
-	runCommand, planCommand, validateCommand, statusCommand, historyCommand, whyCommand, replayCommand, logsCommand, waitCommand,
+	runCommand, planCommand, validateCommand, statusCommand, historyCommand, whyCommand, replayCommand, logsCommand, watchCommand, waitCommand,
 	importCommand, exportCommand, lintCommand, deployCommand,
 	schemaCommand, healthcheckCommand, versionCommand,
 }

@@ -92,18 +92,24 @@ func (r *reach) sessionAt(ctx context.Context, subject operator.Subject) (*opera
 		return s, nil
 	}
 	s.Rancher = client
-	s.Images = tagReader{r.config}
+	s.Images = newTagReader(r.config)
 	return s, nil
 }
 
-// tagReader asks a registry what a tag is now.
-type tagReader struct{ config *desired.Config }
+// tagReader asks registries what tags are now, one at a time.
+type tagReader struct {
+	config *desired.Config
+	images *registry.Watcher
+}
+
+func newTagReader(config *desired.Config) *tagReader {
+	return &tagReader{config, registry.New(registry.Options{})}
+}
 
 // Image implements operator.Images.
-func (t tagReader) Image(ctx context.Context, ref, platform string) observe.Image {
+func (t *tagReader) Image(ctx context.Context, ref, platform string) observe.Image {
 	host, _, _ := strings.Cut(ref, "/")
-	w := registry.New(registry.Options{})
-	w.Update([]desired.Registry{t.config.Registry(host)}, []registry.Ref{{Image: ref, Platform: platform}})
-	w.Sweep(ctx)
-	return w.Image(ctx, ref, platform)
+	t.images.Update([]desired.Registry{t.config.Registry(host)}, []registry.Ref{{Image: ref, Platform: platform}})
+	t.images.Sweep(ctx)
+	return t.images.Image(ctx, ref, platform)
 }

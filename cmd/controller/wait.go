@@ -147,7 +147,7 @@ func (w *wait) resolve(ctx context.Context, r *reach) error {
 	if r.config == nil {
 		return usage("say the --digest: without %s the registry cannot be asked", r.o.config)
 	}
-	image := tagReader{r.config}.Image(ctx, w.image, "")
+	image := newTagReader(r.config).Image(ctx, w.image, "")
 	if image.Problem != nil {
 		return fmt.Errorf("asking the registry what %s is: %s; --digest says it", w.image, image.Problem.Message)
 	}

@@ -163,6 +163,16 @@ func prometheusSpecs(config *desired.Config) []probe.PrometheusSpec {
 	return specs
 }
 
+// ConnectBalancers makes a reader of the file's load balancers, for one who only
+// looks. It does not talk to anybody yet.
+func ConnectBalancers(config *desired.Config) (*probe.Reader, error) {
+	r := probe.NewReader(probe.ReaderOptions{})
+	if err := r.Update(balancerSpecs(config)); err != nil {
+		return nil, fmt.Errorf("configuring load balancers: %w", err)
+	}
+	return r, nil
+}
+
 func balancerSpecs(config *desired.Config) []probe.LoadBalancerSpec {
 	specs := make([]probe.LoadBalancerSpec, 0, len(config.LoadBalancers))
 	for _, lb := range config.LoadBalancers {

@@ -41,7 +41,7 @@ func planFinish(s *Sight, r Request) (Plan, error) {
 // skipped is what an early finish does without.
 func (s *Sight) skipped() string {
 	if until := s.Daemon.BakeUntil; until.After(s.At) {
-		return fmt.Sprintf(", without the %s that are left of the bake and without the gates", clock(until.Sub(s.At)))
+		return fmt.Sprintf(", without the %s that are left of the bake and without the gates", Clock(until.Sub(s.At)))
 	}
 	return ", without bake and gates"
 }
@@ -187,8 +187,8 @@ func plural(n int, one, many string) string {
 	return many
 }
 
-// clock is a duration as a countdown shows it: 03:12, or 1:03:12.
-func clock(d time.Duration) string {
+// Clock is a duration as a countdown shows it: 03:12, or 1:03:12.
+func Clock(d time.Duration) string {
 	d = max(d, 0).Round(time.Second)
 	h, m, sec := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
 	if h > 0 {

@@ -109,7 +109,7 @@ func (t Track) takeBlind(s *Sight) Track {
 		t.BlindSince = s.At
 	}
 	if !t.Watched || s.Daemon == nil {
-		t.Text = fmt.Sprintf("Rancher cannot be read since %s: %s", clock(s.At.Sub(t.BlindSince)), s.Service.Problem.Message)
+		t.Text = fmt.Sprintf("Rancher cannot be read since %s: %s", Clock(s.At.Sub(t.BlindSince)), s.Service.Problem.Message)
 	}
 	return t
 }
@@ -165,7 +165,7 @@ func (t Track) already(d *web.Detail) (Outcome, string) {
 func daemonWords(d *web.Detail, now time.Time) string {
 	text := string(d.Phase) + ": " + d.Reason
 	if d.Phase == reconcile.Bake && !d.BakeStart.IsZero() {
-		text = fmt.Sprintf("baking %s of %s: %s", clock(now.Sub(d.BakeStart)), clock(d.BakeUntil.Sub(d.BakeStart)), d.Reason)
+		text = fmt.Sprintf("baking %s of %s: %s", Clock(now.Sub(d.BakeStart)), Clock(d.BakeUntil.Sub(d.BakeStart)), d.Reason)
 	}
 	if d.Phase == "" {
 		text = "the daemon has not looked yet"

@@ -1,0 +1,154 @@
+package watch
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+const (
+	// lookBusy and lookIdle are the pauses between looks while a rollout goes on and
+	// while none does; lookAgain is the least, however often Rancher tells of changes.
+	lookBusy  = time.Second
+	lookIdle  = 2 * time.Second
+	lookAgain = 200 * time.Millisecond
+	// lookTimeout bounds one look.
+	lookTimeout = 10 * time.Second
+	// tagEvery is how often the registry is asked what the tag names.
+	tagEvery = 3 * time.Second
+)
+
+// LineReader hands out log lines; *logs.Follower satisfies it.
+type LineReader interface {
+	// Next waits for lines; they are valid until the next call.
+	Next(ctx context.Context) ([]logs.Line, error)
+}
+
+// Feed looks, for a model or for plain lines.
+type Feed struct {
+	Session *operator.Session
+	// Changed holds a token when Rancher tells of a change; nil looks by the clock
+	// only.
+	Changed <-chan struct{}
+	// Balancer reads the load balancer's statistics; nil takes the daemon's.
+	Balancer func(ctx context.Context, containers []observe.Container) *observe.LoadBalancer
+	// Tag asks the registry what a tag names; nil asks nobody.
+	Tag func(ctx context.Context, ref string) observe.Image
+	// Lines are the containers' lines; nil has none.
+	Lines LineReader
+
+	// tag and taggedAt are what the registry said last.
+	tag      observe.Image
+	taggedAt time.Time
+}
+
+// Run looks until ctx ends, and waits for what it started. send may block: then
+// nothing is looked at meanwhile.
+func (f *Feed) Run(ctx context.Context, send func(msg any)) {
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	parts.Go(func() { f.look(ctx, send) })
+	if f.Lines != nil {
+		parts.Go(func() { f.read(ctx, send) })
+	}
+	parts.Go(func() { f.tick(ctx, send) })
+}
+
+// look looks again and again.
+func (f *Feed) look(ctx context.Context, send func(any)) {
+	for {
+		l := f.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		send(l)
+		pause := lookIdle
+		if isUnderWay(&l.Sight) {
+			pause = lookBusy
+		}
+		if !sleep(ctx, lookAgain, nil) || !sleep(ctx, pause-lookAgain, f.Changed) {
+			return
+		}
+	}
+}
+
+// sleep waits, or until something changed, and says whether the context is alive.
+func sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+	case <-changed:
+	}
+	return true
+}
+
+// once looks once.
+func (f *Feed) once(ctx context.Context) Looked {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	l := Looked{Sight: f.Session.Look(ctx)}
+	switch {
+	case f.Balancer != nil && l.Service.Problem == nil:
+		l.BalancerAt = l.At
+		l.Balancer = f.Balancer(ctx, primaries(l.Service.Containers))
+	case l.Daemon != nil && l.Daemon.Observed != nil && len(l.Daemon.Observed.LoadBalancer.Servers) > 0:
+		l.Balancer, l.BalancerAt = &l.Daemon.Observed.LoadBalancer, l.Daemon.Observed.At
+	}
+	if l.Daemon == nil {
+		l.Tag = f.askTag(ctx, &l)
+	}
+	return l
+}
+
+// primaries are the containers that a load balancer can know.
+func primaries(containers []observe.Container) []observe.Container {
+	return slices.DeleteFunc(slices.Clone(containers), func(c observe.Container) bool {
+		return c.LaunchName != "" || c.State != "running" && c.State != "updating-running" && c.State != "stopping"
+	})
+}
+
+// askTag asks the registry now and then.
+func (f *Feed) askTag(ctx context.Context, l *Looked) observe.Image {
+	ref := l.Subject.Image
+	if ref == "" {
+		ref = operator.FollowedTag(&l.Service)
+	}
+	if f.Tag == nil || ref == "" || l.At.Sub(f.taggedAt) < tagEvery {
+		return f.tag
+	}
+	f.tag, f.taggedAt = f.Tag(ctx, ref), l.At
+	return f.tag
+}
+
+// read hands on lines in batches, as the follower merges them.
+func (f *Feed) read(ctx context.Context, send func(any)) {
+	for {
+		lines, err := f.Lines.Next(ctx)
+		if err != nil {
+			return
+		}
+		send(Lines(slices.Clone(lines)))
+	}
+}
+
+// tick tells the time.
+func (f *Feed) tick(ctx context.Context, send func(any)) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			send(Now(f.Session.Now()))
+		}
+	}
+}
