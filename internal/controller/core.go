@@ -126,14 +126,6 @@ func (c *Core) History(key string) reconcile.History {
 	return h
 }
 
-// Last is the last report of a target, or nil.
-func (c *Core) Last(key string) *Report {
-	s := c.state(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.last
-}
-
 // errNoTarget says that a key is neither in the file nor in a rollout.
 var errNoTarget = errors.New("no such target")
 

@@ -17,12 +17,39 @@ func (c *Core) report(key string, seen observe.Snapshot, d reconcile.Decision, o
 	if err != nil {
 		r.Err = err.Error()
 	}
-	s := c.state(key)
-	s.mu.Lock()
-	s.last = &r
-	s.mu.Unlock()
+	c.state(key).keep(r)
 	c.log(key, r, err)
 	c.publish(r)
+}
+
+// keep remembers a report for those who ask later.
+func (s *state) keep(r Report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := &r.Decision
+	if r.Err == "" && r.Rollout == nil && d.Phase == reconcile.Idle && d.Code == reconcile.CodeNothingToDo && d.RequeueAfter == 0 {
+		s.last, s.quiet = nil, quiet{at: r.At, reason: d.Reason}
+		return
+	}
+	kept := r
+	s.last, s.quiet = &kept, quiet{}
+}
+
+// Last is the last report of a target, or nil. What an idle target looks like is
+// taken from the caches, as its own looks do.
+func (c *Core) Last(key string) *Report {
+	s := c.state(key)
+	s.mu.Lock()
+	last, q := s.last, s.quiet
+	s.mu.Unlock()
+	if q.at.IsZero() {
+		return last
+	}
+	r := &Report{Target: key, At: q.at, Decision: reconcile.Decision{Phase: reconcile.Idle, Code: reconcile.CodeNothingToDo, Reason: q.reason}}
+	if t, isListed := c.Config().Target(key); isListed {
+		r.Observed = c.parts.Observer.Glance(context.Background(), t, q.at)
+	}
+	return r
 }
 
 func (c *Core) log(key string, r Report, err error) {

@@ -17,7 +17,11 @@ type state struct {
 	mu      sync.Mutex
 	history reconcile.History
 	memory  reconcile.Memory
-	last    *Report
+	// last is the last step's report; nil when that found nothing to do, and then
+	// quiet has what was said. Thousands of idle targets keep no picture of their
+	// own beside the caches'.
+	last  *Report
+	quiet quiet
 
 	// facts were applied since the evidence was last asked; sent left at sentAt in
 	// the step under way.
@@ -29,6 +33,12 @@ type state struct {
 	// belong to the worker that steps the target.
 	alive map[string]alive
 	dead  int
+}
+
+// quiet is what a step that found nothing to do said.
+type quiet struct {
+	at     time.Time
+	reason string
 }
 
 // beginStep is what a step is decided from, and the facts that others applied
