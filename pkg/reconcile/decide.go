@@ -70,7 +70,7 @@ func (l *look) decide() step {
 		return l.rollingBack()
 	case observe.StateCanceledUpgrade, observe.StateCancelingUpgrade:
 		return l.canceled()
-	case observe.StateRemoved, observe.StateRemoving, observe.StatePurging, observe.StatePurged:
+	case observe.StateRemoved, observe.StateRemoving, observe.StatePurging, observe.StatePurged: // isGone
 		return l.gone()
 	case observe.StateInactive, observe.StateUpdatingInactive, observe.StateDeactivating:
 		return l.say(Waiting, CodeInactive, again, "the service is %s: an upgrade would start it, so nothing is done", l.svc().State)
@@ -122,6 +122,16 @@ func (l *look) soon() time.Duration {
 		return l.every()
 	}
 	return again
+}
+
+// isGone says that a service is on its way out for good.
+func isGone(s observe.ServiceState) bool {
+	switch s {
+	case observe.StateRemoved, observe.StateRemoving, observe.StatePurging, observe.StatePurged:
+		return true
+	default:
+		return false
+	}
 }
 
 func (l *look) gone() step {

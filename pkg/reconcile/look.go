@@ -79,7 +79,10 @@ func (l *look) take() {
 	if s := l.svc().State; l.mem.state != s {
 		l.mem.state, l.mem.stateSince, l.mem.unprovedSince = s, l.in.Now, time.Time{}
 	}
-	l.mem.blindSince, l.mem.goneSince = time.Time{}, time.Time{}
+	l.mem.blindSince = time.Time{}
+	if !isGone(l.svc().State) {
+		l.mem.goneSince = time.Time{}
+	}
 	l.noteService()
 	l.noteDeadEnd()
 	l.track()
