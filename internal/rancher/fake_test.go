@@ -68,7 +68,7 @@ func (f *fake) client(keys ...Key) *Client {
 	f.t.Helper()
 	c, err := New(Options{
 		URL: f.server.URL, AccessKey: text("access"), SecretKey: text("hush"),
-		Timeout: 5 * time.Second, Allow: keys,
+		Timeout: 30 * time.Second, Allow: keys,
 	})
 	if err != nil {
 		f.t.Fatal(err)
