@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/vt"
+	"github.com/creack/pty"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
+
+// desk is a developer's terminal.
+type desk struct {
+	t           *testing.T
+	master, tty *os.File
+	mu          sync.Mutex
+	screen      *vt.Emulator
+	changed     chan struct{}
+}
+
+func newDesk(t *testing.T, width, height int) *desk {
+	t.Helper()
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pty.Setsize(tty, &pty.Winsize{Rows: uint16(height), Cols: uint16(width)}); err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{t: t, master: master, tty: tty, screen: vt.NewEmulator(width, height), changed: make(chan struct{}, 1)}
+	var shown, answered sync.WaitGroup
+	shown.Go(d.show)
+	answered.Go(func() { _, _ = io.Copy(master, d.screen) }) // It ends when the pipe does.
+	t.Cleanup(func() {
+		tty.Close()
+		master.Close()
+		shown.Wait()
+		d.screen.InputPipe().(io.Closer).Close()
+		answered.Wait()
+	})
+	return d
+}
+
+func (d *desk) show() {
+	output := make([]byte, 64<<10)
+	for {
+		n, err := d.master.Read(output)
+		if err != nil {
+			return
+		}
+		d.mu.Lock()
+		_, _ = d.screen.Write(output[:n])
+		d.mu.Unlock()
+		select {
+		case d.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (d *desk) text() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.screen.String()
+}
+
+// sees waits until the screen shows a text.
+func (d *desk) sees(said fmt.Stringer, text string) {
+	d.t.Helper()
+	limit := time.After(60 * time.Second)
+	for screen := d.text(); !strings.Contains(screen, text); screen = d.text() {
+		select {
+		case <-d.changed:
+		case <-limit:
+			d.t.Fatalf("the screen does not show %q within a minute:\n%s\n%s", text, screen, said)
+		}
+	}
+}
+
+func (d *desk) press(keys string) {
+	d.t.Helper()
+	if _, err := d.master.WriteString(keys); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// TestPushWatchDecide is the whole point, as one test: an image is pushed to the
+// registry, and nothing else is done; the developer sees the new container's first
+// line, and decides: finish. And again: roll back.
+func TestPushWatchDecide(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays two rollouts")
+	}
+	t.Setenv("TERM", "xterm-256color")
+	b := newBenchOf(t, sandbox.Options{CheckInterval: 100 * time.Millisecond, Scale: 2})
+	i := b.world.Info()
+	// The bake is long: a person decides.
+	text := strings.Replace(fmt.Sprintf(demoConfig, i.Rancher, filepath.ToSlash(b.dir), i.Registry, i.Stats, i.StatsUser, i.Image), "bake: 5s", "bake: 10m", 1)
+	b.write(text)
+	stop := b.daemon()
+	b.awaitStatus(`"nothing-to-do"`)
+
+	d := newDesk(t, 120, 40)
+	left := make(chan int, 1)
+	go func() {
+		args := []string{"watch", "parrot-rest", "--by", "jo", "--config", filepath.Join(b.dir, "targets.yaml"), "--state-dir", filepath.Join(b.dir, "state")}
+		left <- run(t.Context(), args, d.tty, d.tty, d.tty)
+	}()
+	d.sees(&b.said, "waiting for a push of parrot-rest:latest")
+
+	pushed := time.Now()
+	good := b.push("log=the first version")
+	d.sees(&b.said, "the first version")
+	t.Logf("from the push to the new container's first line: %s, with a poll of 1 s and 1 s to settle", time.Since(pushed).Round(time.Millisecond))
+	d.decide(&b.said, "f", "finish gf-chat/parrot-rest?", "FINISHED after")
+	b.shows(good, observe.StateActive)
+
+	pushed = time.Now()
+	b.push("log=the second version")
+	d.sees(&b.said, "the second version")
+	t.Logf("and again: %s", time.Since(pushed).Round(time.Millisecond))
+	d.decide(&b.said, "r", "rollback gf-chat/parrot-rest?", "ROLLED BACK after")
+	b.shows(good, observe.StateActive)
+
+	d.press("\x03")
+	select {
+	case code := <-left:
+		if code != exitOtherwise {
+			t.Errorf("watch ends with %d, want %d: what was followed last was rolled back", code, exitOtherwise)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("watch does not end")
+	}
+	if out := b.drover(exitOK, "history", "parrot-rest", "--json"); strings.Count(out, `"by": "jo"`) != 2 {
+		t.Errorf("the journal does not say that jo decided twice: %s", out)
+	}
+	if code := stop(); code != exitOK {
+		t.Errorf("drover run ends with %d", code)
+	}
+	b.keepsSecrets()
+}
+
+// decide presses a key, reads the question, says yes, and waits for the outcome.
+func (d *desk) decide(said fmt.Stringer, key, question, outcome string) {
+	d.t.Helper()
+	d.press(key)
+	d.sees(said, question)
+	d.sees(said, "[y] yes")
+	d.press("y")
+	d.sees(said, outcome)
+}
