@@ -1,0 +1,33 @@
+package reconcile
+
+import "testing"
+
+// The tests here are for changes of the code that no other test noticed.
+
+// TestI7WayBackIsNeverRolledBack: one that fails is given to a person.
+func TestI7WayBackIsNeverRolledBack(t *testing.T) {
+	in := aboutTo(t, Rollback, func(p *paper) { p.behaviour["b"] = "crash" })
+	r := *in.History.Rollout
+	r.Kind = Restore
+	in.History.Rollout = &r
+	if d := Decide(in); d.Action != NoAction || d.Phase != Stuck || d.Code != CodeRestoreFailed || !d.Alert {
+		t.Errorf("%s %s, action %q, alert %v; want %s, no action and an alert", d.Phase, d.Code, d.Action, d.Alert, Stuck)
+	}
+}
+
+// TestI4BudgetOfTheEnvironment: the last place is the last.
+func TestI4BudgetOfTheEnvironment(t *testing.T) {
+	in := aboutTo(t, Upgrade, func(*paper) {})
+	in.Observed.Fleet.LimitEnvironment, in.Observed.Fleet.Open = 3, 2
+	if d := Decide(in); d.Action != Upgrade {
+		t.Errorf("two of three open: action %q (%s), want %q", d.Action, d.Reason, Upgrade)
+	}
+	in.Observed.Fleet.Open = 3
+	if d := Decide(in); d.Action != NoAction || d.Code != CodeBudget {
+		t.Errorf("three of three open: action %q, code %s, want none, %s", d.Action, d.Code, CodeBudget)
+	}
+	in.Observed.Fleet.Open, in.Observed.Fleet.LimitLoadBalancer, in.Observed.Fleet.OpenOnLoadBalancer = 0, 1, 1
+	if d := Decide(in); d.Action != NoAction || d.Code != CodeBudget {
+		t.Errorf("the load balancer is taken: action %q, code %s, want none, %s", d.Action, d.Code, CodeBudget)
+	}
+}
