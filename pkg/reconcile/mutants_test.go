@@ -31,3 +31,16 @@ func TestI4BudgetOfTheEnvironment(t *testing.T) {
 		t.Errorf("the load balancer is taken: action %q, code %s, want none, %s", d.Action, d.Code, CodeBudget)
 	}
 }
+
+// TestI5AnotherImageInActiveIsSomebodys: what Drover did not bring is not upgraded
+// over, although something newer is at the tag.
+func TestI5AnotherImageInActiveIsSomebodys(t *testing.T) {
+	in := aboutTo(t, Upgrade, func(*paper) {})
+	in.Observed.Service.Launch.Image = repository + "@" + digest("9")
+	for i := range in.Observed.Service.Containers {
+		in.Observed.Service.Containers[i].Image = in.Observed.Service.Launch.Image
+	}
+	if d := Decide(in); d.Action != NoAction || d.Phase != Held || d.Code != CodeForeign || !d.Alert {
+		t.Errorf("%s %s, action %q, alert %v; want %s %s and an alert", d.Phase, d.Code, d.Action, d.Alert, Held, CodeForeign)
+	}
+}
