@@ -24,7 +24,7 @@ func TestA03ServiceDeletedInTheMiddle(t *testing.T) {
 		}
 		w.want(reconcile.Gone, reconcile.CodeTargetGone, true)
 		w.wantOutcome("v2", reconcile.TakenOver)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		w.wantSent("upgrade 202") // And no new service.
 		w.wantQuarantine()
 	})
@@ -50,7 +50,7 @@ func TestA24PersonRollsBack(t *testing.T) {
 		w.untilClosed(5 * time.Minute)
 		w.want(reconcile.Held, reconcile.CodeForeignRollback, true)
 		w.wantRolledBack("v2", true)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		w.wantSent("upgrade 202")
 		w.wantService("active", "v1", "v1 v1 v1")
 	})
@@ -83,7 +83,7 @@ func TestA26PersonCancels(t *testing.T) {
 		w.untilPhase(2*time.Minute, reconcile.Held)
 		w.want(reconcile.Held, reconcile.CodeForeignCancel, true)
 		w.wantOutcome("v2", reconcile.TakenOver)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		w.wantSent("upgrade 202")
 		if got := w.state(); got != "canceled-upgrade" {
 			t.Errorf("the service is %s", got)
@@ -288,7 +288,7 @@ func TestA35NoUpgradeAction(t *testing.T) {
 		w.untilCode(time.Minute, reconcile.CodeNotUpgradable)
 		w.want(reconcile.Preflight, reconcile.CodeNotUpgradable, true)
 		w.wantReason("does not offer the upgrade action")
-		time.Sleep(10 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		w.wantSent("")
 		w.clear()
 		w.untilClosed(5 * time.Minute)
