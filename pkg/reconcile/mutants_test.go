@@ -44,3 +44,17 @@ func TestI5AnotherImageInActiveIsSomebodys(t *testing.T) {
 		t.Errorf("%s %s, action %q, alert %v; want %s %s and an alert", d.Phase, d.Code, d.Action, d.Alert, Held, CodeForeign)
 	}
 }
+
+// TestIndexWithTheSameManifestIsNothingNew: the tag's digest is another one, and
+// what would run is the same.
+func TestIndexWithTheSameManifestIsNothingNew(t *testing.T) {
+	in := idleInput()
+	in.Observed.Image.Digest = digest("b")
+	if d := Decide(in); d.Action != NoAction || d.Code != CodeNothingToDo {
+		t.Errorf("%s %s, action %q; want nothing to do", d.Phase, d.Code, d.Action)
+	}
+	in.Observed.Image.Manifest = digest("b")
+	if d := Decide(in); d.Code == CodeNothingToDo {
+		t.Error("another manifest is nothing to do")
+	}
+}
