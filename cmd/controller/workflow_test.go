@@ -105,6 +105,11 @@ func TestPushWatchDecide(t *testing.T) {
 	// The bake is long: a person decides.
 	text := strings.Replace(fmt.Sprintf(demoConfig, i.Rancher, filepath.ToSlash(b.dir), i.Registry, i.Stats, i.StatsUser, i.Image), "bake: 5s", "bake: 10m", 1)
 	b.write(text)
+	// The service runs a pinned image, as after any rollout: a bare tag may be pinned
+	// first, in a rollout of its own with the same long bake.
+	b.push("serve")
+	b.drover(exitOK, "upgrade", "parrot-rest", "--interval", "100ms")
+	b.drover(exitOK, "finish", "parrot-rest")
 	stop := b.daemon()
 	b.awaitStatus(`"nothing-to-do"`)
 
