@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,38 +23,69 @@ import (
 type past struct {
 	Target string `json:"target"`
 	web.Rollout
+	// Seconds is how long it took, or has taken so far.
+	Seconds float64 `json:"seconds"`
+	// Verdicts are what the gates said when it was decided to finish or to roll back.
+	Verdicts []reconcile.Finding `json:"verdicts,omitempty"`
+}
+
+// verdict is the gates' in a word: the worst of them, and whose it is.
+func (p *past) verdict() string {
+	for _, v := range []reconcile.Verdict{reconcile.Fail, reconcile.NoData, reconcile.Hold} {
+		for i := range p.Verdicts {
+			if p.Verdicts[i].Verdict == v {
+				return string(v) + " " + p.Verdicts[i].Gate
+			}
+		}
+	}
+	if len(p.Verdicts) > 0 {
+		return string(reconcile.Pass)
+	}
+	return ""
 }
 
 func historyCommand(o *options) *cobra.Command {
-	var asJSON, verify bool
+	var asJSON, verify, again bool
 	cmd := &cobra.Command{
 		Use:   "history [TARGET]",
 		Short: "Show the rollouts in the journal, oldest first",
 		Long: `Read the journal, beside a running daemon or without one: every rollout that is still
-kept, how long it took, what it changed and how it ended. --verify checks each line's
-hash and the chain of lines instead.`,
-		Args: cobra.MaximumNArgs(1),
+kept, how long it took, what it changed, what the gates said, who decided, and how it
+ended. --verify checks each line's hash and the chain of lines instead.`,
+		Example: `  drover history parrot-rest
+  drover history --json | jq -r '.[] | select(.outcome=="rolled-back") | .to'
+  drover history --watch`,
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if verify {
 				return verifyJournal(cmd.OutOrStdout(), o.stateDir, asJSON)
 			}
-			rollouts, err := pastOf(o.stateDir)
-			if err != nil {
-				return err
+			show := func(_ context.Context, out io.Writer) error { return showHistory(o, args, asJSON, out) }
+			if again {
+				return repeat(cmd, repeatEvery, show)
 			}
-			if len(args) == 1 {
-				key := keyOf(o.config, args[0])
-				rollouts = slices.DeleteFunc(rollouts, func(p past) bool { return p.Target != key })
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), append([]past{}, rollouts...))
-			}
-			return printHistory(cmd.OutOrStdout(), rollouts)
+			return show(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
+	cmd.Flags().BoolVarP(&again, "watch", "w", false, "show it again and again")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&verify, "verify", false, "check the hash chain of all files")
 	return cmd
+}
+
+func showHistory(o *options, names []string, asJSON bool, out io.Writer) error {
+	rollouts, err := pastOf(o.stateDir, time.Now())
+	if err != nil {
+		return err
+	}
+	if len(names) == 1 {
+		key := keyOf(o.config, names[0])
+		rollouts = slices.DeleteFunc(rollouts, func(p past) bool { return p.Target != key })
+	}
+	if asJSON {
+		return printJSON(out, append([]past{}, rollouts...))
+	}
+	return printHistory(out, rollouts)
 }
 
 // keyOf is stack/service of a name; what the file does not know is taken as it is.
@@ -68,7 +100,7 @@ func keyOf(path, name string) string {
 
 // pastOf folds the whole journal, rotated files included, and keeps each rollout
 // as it was last seen.
-func pastOf(stateDir string) ([]past, error) {
+func pastOf(stateDir string, now time.Time) ([]past, error) {
 	r, err := journal.OpenReadOnly(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no journal in %s", stateDir)
@@ -76,50 +108,84 @@ func pastOf(stateDir string) ([]past, error) {
 	if err != nil {
 		return nil, err
 	}
-	histories := map[string]reconcile.History{}
-	var order []string
-	seen := map[string]past{}
-	err = r.History(func(e journal.Entry) error {
-		if e.Target == "" {
-			return nil
+	f := folding{histories: map[string]reconcile.History{}, seen: map[string]*past{}}
+	err = r.History(f.take)
+	rollouts := make([]past, 0, len(f.order))
+	for _, id := range f.order {
+		p := f.seen[id]
+		ended := p.Ended
+		if ended.IsZero() {
+			ended = now
 		}
-		h, err := controller.Fold(histories[e.Target], e)
-		if err != nil {
-			return fmt.Errorf("reading journal line %d: %w", e.Seq, err)
-		}
-		histories[e.Target] = h
-		for _, rollout := range []*reconcile.Rollout{h.Rollout, h.Last} {
-			if rollout == nil {
-				continue
-			}
-			if _, known := seen[rollout.ID]; !known {
-				order = append(order, rollout.ID)
-			}
-			seen[rollout.ID] = past{Target: e.Target, Rollout: *web.RolloutOf(rollout)}
-		}
-		return nil
-	})
-	rollouts := make([]past, 0, len(order))
-	for _, id := range order {
-		rollouts = append(rollouts, seen[id])
+		p.Seconds = ended.Sub(p.Started).Seconds()
+		rollouts = append(rollouts, *p)
 	}
 	return rollouts, err
 }
 
+// folding are all rollouts of a journal, in the order in which they began.
+type folding struct {
+	histories map[string]reconcile.History
+	order     []string
+	seen      map[string]*past
+}
+
+// take goes on with a line of the journal.
+func (f *folding) take(e journal.Entry) error {
+	if e.Target == "" {
+		return nil
+	}
+	h, err := controller.Fold(f.histories[e.Target], e)
+	if err != nil {
+		return fmt.Errorf("reading journal line %d: %w", e.Seq, err)
+	}
+	f.histories[e.Target] = h
+	for _, rollout := range []*reconcile.Rollout{h.Rollout, h.Last} {
+		if rollout == nil {
+			continue
+		}
+		p := f.seen[rollout.ID]
+		if p == nil {
+			p = &past{Target: e.Target}
+			f.seen[rollout.ID], f.order = p, append(f.order, rollout.ID)
+		}
+		p.Rollout = *web.RolloutOf(rollout)
+	}
+	return f.takeVerdicts(e)
+}
+
+// takeVerdicts keeps what the gates said when it was decided to finish or to roll
+// back.
+func (f *folding) takeVerdicts(e journal.Entry) error {
+	switch reconcile.EventKind(e.Type) {
+	case reconcile.EventFinishing, reconcile.EventRollingBack:
+	default:
+		return nil
+	}
+	var event reconcile.Event
+	if err := json.Unmarshal(e.Data, &event); err != nil {
+		return fmt.Errorf("reading journal line %d: %w", e.Seq, err)
+	}
+	if p := f.seen[event.Rollout]; p != nil && len(event.Findings) > 0 {
+		p.Verdicts = event.Findings
+	}
+	return nil
+}
+
 func printHistory(out io.Writer, rollouts []past) error {
-	rows := [][]string{{"STARTED", "TARGET", "ROLLOUT", "FROM", "TO", "TOOK", "OUTCOME", "BY", "REASON"}}
+	rows := [][]string{{"STARTED", "TARGET", "ROLLOUT", "FROM", "TO", "TOOK", "OUTCOME", "VERDICT", "BY", "REASON"}}
 	for i := range rollouts {
 		p := &rollouts[i]
-		took, outcome := "", "open"
+		took, outcome := time.Duration(p.Seconds*float64(time.Second)).Round(time.Second).String(), "open"
 		if !p.Ended.IsZero() {
-			took, outcome = p.Ended.Sub(p.Started).Round(time.Second).String(), string(p.Outcome)
+			outcome = string(p.Outcome)
 		}
 		by := p.By
 		if by == "" {
 			by = "drover"
 		}
 		rows = append(rows, []string{
-			p.Started.UTC().Format(time.RFC3339), p.Target, p.ID, web.Short(p.From), web.Short(p.To), took, outcome, by, p.Reason,
+			p.Started.UTC().Format(time.RFC3339), p.Target, p.ID, web.Short(p.From), web.Short(p.To), took, outcome, p.verdict(), by, p.Reason,
 		})
 	}
 	return printTable(out, rows)

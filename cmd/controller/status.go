@@ -22,28 +22,44 @@ type standing struct {
 }
 
 func statusCommand(o *options) *cobra.Command {
-	var asJSON bool
+	var asJSON, again bool
 	cmd := &cobra.Command{
 		Use:   "status [TARGET]...",
 		Short: "Show where each target stands",
 		Long: `Ask the daemon; without one, read its journal and say so. A TARGET is a name of the
-configuration or stack/service.`,
+configuration or stack/service. --watch shows it again and again: on a terminal in
+place, in a pipe whenever it changes.`,
+		Example: `  drover status
+  drover status --watch parrot-rest
+  drover status --json | jq -r '.targets[] | select(.alert) | .target'`,
+		ValidArgsFunction: o.completeMany,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := standingOf(cmd.Context(), o)
-			if err != nil {
-				return err
+			show := func(ctx context.Context, out, errOut io.Writer) error {
+				return showStatus(ctx, o, args, asJSON, out, errOut)
 			}
-			if s.Targets, err = chosen(s.Targets, args); err != nil {
-				return err
+			if again {
+				return repeat(cmd, repeatEvery, func(ctx context.Context, out io.Writer) error { return show(ctx, out, out) })
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
-			}
-			return s.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), time.Now())
+			return show(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVarP(&again, "watch", "w", false, "show it again and again")
 	return cmd
+}
+
+func showStatus(ctx context.Context, o *options, names []string, asJSON bool, out, errOut io.Writer) error {
+	s, err := standingOf(ctx, o)
+	if err != nil {
+		return err
+	}
+	if s.Targets, err = chosen(s.Targets, names); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(out, s)
+	}
+	return s.print(out, errOut, time.Now())
 }
 
 // standingOf asks the daemon, or else the journal.
