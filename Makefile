@@ -7,7 +7,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-fast lint fmt generate informer bench fuzz test-image hooks clean
+.PHONY: help build test test-fast lint fmt generate informer bench gate-rates fuzz test-image hooks clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ informer: ## the informer against the embedded Rancher under SEEDS seeded schedu
 
 bench: ## the benchmarks behind docs/performance.md
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+gate-rates: ## simulate the load balancer gate's error rates and write them into docs/gates.md (minutes)
+	$(GO) test -run TestGateRates -timeout 2h ./pkg/reconcile -rates.runs 4000 -rates.write
 
 fuzz: ## every fuzz target in turn, FUZZTIME each (default 10s)
 	test/fuzz $(FUZZTIME)

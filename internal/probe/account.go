@@ -29,6 +29,14 @@ type mark struct {
 	rows map[*server]*standing
 	// looks counts the looks.
 	looks uint64
+	// proxies is where it stood in the proxies that are not the caller's.
+	proxies []proxyMark
+}
+
+// proxyMark is where an account stood in a proxy.
+type proxyMark struct {
+	proxy *proxySum
+	sum   counters
 }
 
 // standing is where an account stood in a row.
@@ -100,7 +108,63 @@ func (a *account) read(in *instance, isListed func(*server, string) bool, out *o
 		addCounts(&out.Others, others.counts())
 		out.Reloaded = out.Reloaded || m.epoch != led.epoch
 	}
+	m.readOthers(led, a.proxies, isFirst, out)
 	m.pages, m.epoch, m.total = led.pages, led.epoch, led.total
+}
+
+// readOthers tells what each proxy counted in which no container of the caller is
+// found.
+func (m *mark) readOthers(led *ledger, own map[string]bool, isFirst bool, out *observe.LoadBalancer) {
+	kept := 0
+	for _, p := range led.proxies {
+		if own[p.name] || kept == observe.MaxOtherProxies {
+			continue
+		}
+		var grown counters
+		switch before := m.proxyMark(p, kept); {
+		case before != nil:
+			grown = p.sum.minus(&before.sum)
+		case !isFirst && p.born > m.pages:
+			grown = p.sum
+		}
+		if c := grown.counts(); c.Requests > 0 {
+			addProxy(out, p.name, c)
+		}
+		m.keep(p, kept)
+		kept++
+	}
+	clear(m.proxies[kept:])
+	m.proxies = m.proxies[:kept]
+}
+
+// proxyMark finds the mark in a proxy, most often where it was the last time.
+func (m *mark) proxyMark(p *proxySum, place int) *proxyMark {
+	for i := range m.proxies[min(place, len(m.proxies)):] {
+		if at := &m.proxies[place+i]; at.proxy == p {
+			return at
+		}
+	}
+	return nil
+}
+
+// keep puts a proxy's mark in its place; marks that stood before it are of proxies
+// that are gone.
+func (m *mark) keep(p *proxySum, place int) {
+	if place == len(m.proxies) {
+		m.proxies = append(m.proxies, proxyMark{})
+	}
+	m.proxies[place] = proxyMark{p, p.sum}
+}
+
+// addProxy adds up what several instances counted of a proxy.
+func addProxy(out *observe.LoadBalancer, name string, c observe.Counts) {
+	for i := range out.OtherProxies {
+		if out.OtherProxies[i].Proxy == name {
+			addCounts(&out.OtherProxies[i].Counts, c)
+			return
+		}
+	}
+	out.OtherProxies = append(out.OtherProxies, observe.ProxyCounts{Proxy: name, Counts: c})
 }
 
 // find is the standing in a row. One that is listed for the first time begins

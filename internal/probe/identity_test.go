@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -234,5 +235,61 @@ func TestLatency(t *testing.T) {
 		if got := r.latency(c.rule); got != c.want {
 			t.Errorf("latency(%d ms after %d answers, rule %d) = %d, want %d", c.rtime, c.answered, c.rule, got, c.want)
 		}
+	}
+}
+
+// TestOtherProxiesAreCountedApart: what one of many neighbours goes through would
+// drown in their sum.
+func TestOtherProxiesAreCountedApart(t *testing.T) {
+	at := func(ip, proxy string) fakeRow {
+		row := serving(ip, 10, 0)
+		row.proxy = proxy
+		return row
+	}
+	f := newFakeHAProxy(t, serving("10.0.0.1", 1, 0), at("10.0.1.1", "81_"), at("10.0.1.2", "81_"), at("10.0.2.1", "82_"))
+	r := newTestReader(t, f)
+	mine := running("1i1", "10.0.0.1")
+	if lb := look(t, r, "mine", mine); len(lb.OtherProxies) != 0 {
+		t.Errorf("at the first look: %+v, want none: nobody knows since when it counts", lb.OtherProxies)
+	}
+	f.set(func(f *fakeHAProxy) { f.rows[1].ok, f.rows[2].failed, f.rows[3].ok = 15, 2, 11 })
+	wantOthers(t, look(t, r, "mine", mine), observe.ProxyCounts{Proxy: "81_", Counts: observe.Counts{Requests: 7, Failures: 2}},
+		observe.ProxyCounts{Proxy: "82_", Counts: observe.Counts{Requests: 1}})
+
+	// One proxy goes, another comes, and those that stay count on.
+	f.set(func(f *fakeHAProxy) {
+		f.rows = append(f.rows[:1:1], at("10.0.3.1", "83_"), f.rows[3])
+		f.rows[2].ok = 13
+	})
+	wantOthers(t, look(t, r, "mine", mine), observe.ProxyCounts{Proxy: "82_", Counts: observe.Counts{Requests: 2}},
+		observe.ProxyCounts{Proxy: "83_", Counts: observe.Counts{Requests: 10}})
+	wantOthers(t, look(t, r, "mine", mine))
+}
+
+func wantOthers(t *testing.T, lb observe.LoadBalancer, want ...observe.ProxyCounts) {
+	t.Helper()
+	if !slices.Equal(lb.OtherProxies, want) {
+		t.Errorf("other proxies = %+v, want %+v", lb.OtherProxies, want)
+	}
+}
+
+func TestOtherProxiesAreBounded(t *testing.T) {
+	rows := []fakeRow{serving("10.0.0.1", 1, 0)}
+	for i := range 2 * observe.MaxOtherProxies {
+		row := serving(fmt.Sprintf("10.0.1.%d", i), 0, 0)
+		row.proxy = fmt.Sprintf("%d_", 1000+i)
+		rows = append(rows, row)
+	}
+	f := newFakeHAProxy(t, rows...)
+	r := newTestReader(t, f)
+	look(t, r, "k", running("1i1", "10.0.0.1"))
+	f.set(func(f *fakeHAProxy) {
+		for i := range f.rows {
+			f.rows[i].ok += 5
+		}
+	})
+	lb := look(t, r, "k", running("1i1", "10.0.0.1"))
+	if len(lb.OtherProxies) != observe.MaxOtherProxies || lb.Others.Requests != 10*observe.MaxOtherProxies {
+		t.Errorf("%d proxies and %d requests, want %d and all %d", len(lb.OtherProxies), lb.Others.Requests, observe.MaxOtherProxies, 10*observe.MaxOtherProxies)
 	}
 }

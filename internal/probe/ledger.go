@@ -2,12 +2,15 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
 // server is a server row through all pages that showed it without a gap.
 type server struct {
 	row row
+	// proxy is the one it is in.
+	proxy *proxySum
 	// sum is what was counted since the instance is read. It never falls.
 	sum counters
 	// born is the number of the page that showed the row first.
@@ -18,6 +21,15 @@ type server struct {
 }
 
 type rowKey struct{ proxy, name string }
+
+// proxySum is what the servers of a proxy have counted, through all pages that
+// showed one of them.
+type proxySum struct {
+	name string
+	sum  counters
+	// born is the number of the page that showed it first, shown that of the last.
+	born, shown uint64
+}
 
 // ledger adds the pages of one HAProxy up to sums that outlive its processes.
 type ledger struct {
@@ -31,6 +43,8 @@ type ledger struct {
 	index   map[rowKey]*server
 	// total is the sum over all servers that ever were.
 	total counters
+	// proxies are those of the last page with servers, in its order.
+	proxies []*proxySum
 	// last is the last page's sighting.
 	last sighting
 	// distrust counts down the pages until a source that showed several processes
@@ -100,10 +114,25 @@ func (l *ledger) lookup(r *row, place int) *server {
 	key := rowKey{r.proxy, r.name}
 	s := l.index[key]
 	if s == nil {
-		s = &server{row: row{proxy: r.proxy, name: r.name}}
+		s = &server{row: row{proxy: r.proxy, name: r.name}, proxy: l.proxy(r.proxy, place)}
 		l.index[key] = s
 	}
 	return s
+}
+
+// proxy finds or makes the sum of a proxy, which is often that of the row before.
+func (l *ledger) proxy(name string, place int) *proxySum {
+	if place > 0 && l.next[place-1].proxy.name == name {
+		return l.next[place-1].proxy
+	}
+	for _, p := range l.proxies {
+		if p.name == name {
+			return p
+		}
+	}
+	p := &proxySum{name: name, born: l.pages + 1}
+	l.proxies = append(l.proxies, p)
+	return p
 }
 
 // rowsChanged says that next holds other servers than the last page did.
@@ -132,7 +161,8 @@ func (l *ledger) count(rows []row, how continuity) {
 		news := l.news(s, r, how)
 		s.sum.add(&news)
 		l.total.add(&news)
-		s.row, s.shown = *r, l.pages
+		s.proxy.sum.add(&news)
+		s.row, s.shown, s.proxy.shown = *r, l.pages, l.pages
 	}
 	l.servers, l.next = l.next, l.servers
 	l.forgetGone()
@@ -171,6 +201,7 @@ func (r *row) counted() counters {
 // forgetGone drops the servers that the last page did not show. One that comes
 // back is a new one.
 func (l *ledger) forgetGone() {
+	l.proxies = slices.DeleteFunc(l.proxies, func(p *proxySum) bool { return p.shown != l.pages })
 	if len(l.index) == len(l.servers) {
 		return
 	}

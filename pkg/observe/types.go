@@ -255,8 +255,20 @@ type LoadBalancer struct {
 	// Servers are the rows in which a container of the service was found, and
 	// unknown ones of the same proxies.
 	Servers []Server `json:"servers,omitempty"`
-	// Others are the sums of the other services behind the same load balancer.
-	Others Counts `json:"others"`
+	// Others are the sums of the other services behind the same load balancer, and
+	// OtherProxies the same by proxy, those with traffic and at most as many as
+	// MaxOtherProxies.
+	Others       Counts        `json:"others"`
+	OtherProxies []ProxyCounts `json:"otherProxies,omitempty"`
+}
+
+// MaxOtherProxies bounds LoadBalancer.OtherProxies.
+const MaxOtherProxies = 32
+
+// ProxyCounts are the requests of one proxy.
+type ProxyCounts struct {
+	Proxy  string `json:"proxy"`
+	Counts Counts `json:"counts"`
 }
 
 // Counts are requests of an interval.

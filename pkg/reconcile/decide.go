@@ -439,7 +439,6 @@ func (l *look) finished() step {
 	}
 	l.record(e)
 	l.mem.gatesFromZero()
-	l.mem.lb = lbMemory{}
 	if e.Until.After(l.in.Now) {
 		return l.say(Probation, CodeFinished, l.every(), "finished; the gates keep watching until %s", e.Until.UTC().Format(time.RFC3339))
 	}
@@ -514,7 +513,7 @@ func (l *look) rolledBack() step {
 		l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: digests, Reason: l.quarantineReason()})
 	}
 	l.mem.gatesFromZero()
-	l.mem.lb = lbMemory{}
+	l.mem.rollout = "" // What ran before runs again, and its baseline holds.
 	if isForeign {
 		reason := "somebody rolled back in Rancher; " + short(l.r.To.Digest) + " is quarantined"
 		l.record(Event{Kind: EventHeld, Code: CodeForeignRollback, Reason: reason})

@@ -35,9 +35,11 @@ type Finding struct {
 	// Limit what it must not exceed.
 	Bound float64 `json:"bound,omitempty"`
 	Limit float64 `json:"limit,omitempty"`
-	// Evidence is E of the comparison, Sum the larger of L and the CUSUM.
-	Evidence float64 `json:"evidence,omitempty"`
-	Sum      float64 `json:"sum,omitempty"`
+	// Evidence is E of the comparison, Sum the larger of L and the CUSUM, and
+	// Dispersion φ, how failures clump: the others are divided by it.
+	Evidence   float64 `json:"evidence,omitempty"`
+	Sum        float64 `json:"sum,omitempty"`
+	Dispersion float64 `json:"dispersion,omitempty"`
 	// Healthy of Containers are, for For.
 	Healthy    int           `json:"healthy,omitempty"`
 	Containers int           `json:"containers,omitempty"`
@@ -81,11 +83,11 @@ func (f Finding) words() string {
 	case CodeShortOfEvidence:
 		return fmt.Sprintf("%d of %d requests needed seen (%d of them probes), %d failed", f.Requests+f.Synthetic, f.Needed, f.Synthetic, f.Failures)
 	case CodeWorseThanOld:
-		return fmt.Sprintf("new failed %d of %d, old %d of %d (evidence %.3g, needs 100)", f.Failures, f.Requests, f.OldFailures, f.OldRequests, f.Evidence)
+		return fmt.Sprintf("new failed %d of %d, old %d of %d (evidence %.3g, needs %d)", f.Failures, f.Requests, f.OldFailures, f.OldRequests, f.Evidence, evidenceToFail)
 	case CodeTooManyErrors:
 		return fmt.Sprintf("%d of %d requests failed, the limit is %.2g%%", f.Failures, f.Requests, 100*f.Limit)
 	case CodeSharedIncident:
-		return fmt.Sprintf("new failed %d of %d, old %d of %d: both fail, nobody is blamed", f.Failures, f.Requests, f.OldFailures, f.OldRequests)
+		return fmt.Sprintf("new failed %d of %d, old %d of %d: nobody is blamed", f.Failures, f.Requests, f.OldFailures, f.OldRequests)
 	case CodeRefused:
 		return fmt.Sprintf("%d connections refused, none served", f.Failures)
 	case CodeServerDown:

@@ -23,6 +23,10 @@ type look struct {
 	r *Rollout
 	// ownsTracked says that mem.tracked is this look's own copy, free to be changed.
 	ownsTracked bool
+	// ownsTraffic says the same of mem.lb.
+	ownsTraffic bool
+	// rates are what the load balancer gate holds the new version to.
+	rates rates
 	// rows is what the load balancer showed in this look; empty when it could not be
 	// read.
 	rows rowTable
@@ -69,7 +73,11 @@ func (l *look) begin() {
 
 // take brings the memory up to this look.
 func (l *look) take() {
-	if id := l.judged(); l.mem.rollout != id || l.isGap {
+	id := l.judged()
+	if l.mem.rollout != "" && id == "" && !l.isSameImage() {
+		l.mem.lb = nil // The baseline was that of the version before.
+	}
+	if l.mem.rollout != id || l.isGap {
 		if l.r != nil && l.mem.rollout != id {
 			l.mem.ofBefore()
 		}
@@ -95,6 +103,12 @@ func (l *look) take() {
 	l.countProbes()
 	l.countMetrics()
 	l.noteChecks()
+}
+
+// isSameImage says that the rollout closed last brought what ran before it.
+func (l *look) isSameImage() bool {
+	last := l.in.History.Last
+	return last != nil && last.Kind == Pin
 }
 
 // judged is the rollout whose version the gates watch: the open one, or the one

@@ -46,8 +46,9 @@ type Memory struct {
 	probes probeMemory
 	// metrics is the Prometheus gate's part, one for each query.
 	metrics []metricMemory
-	// lb is the load balancer gate's part.
-	lb lbMemory
+	// lb is the load balancer gate's part; nil before it counts. It is never changed
+	// once a memory has it; see traffic.
+	lb *lbMemory
 }
 
 // sent is a write that left, and how many looks since found it without effect.
@@ -98,7 +99,7 @@ func (m *Memory) gatesFromZero() {
 	m.tracked, m.replaced, m.deadEnd = nil, 0, deadEnd{}
 	m.probes = probeMemory{latency: m.probes.latency.baseline()}
 	m.metrics = metricsFromZero(m.metrics)
-	m.lb = lbMemory{base: m.lb.base, othersBase: m.lb.othersBase}
+	m.lb = m.lb.fromZero()
 }
 
 // ofBefore makes what the gates saw of the version that runs now the old version's,

@@ -219,7 +219,7 @@ func checkLoadBalancer(l *look) *step {
 	if g == nil {
 		return nil
 	}
-	lb, base := &l.in.Observed.LoadBalancer, l.mem.lb.base
+	lb, base := &l.in.Observed.LoadBalancer, &l.mem.counted().base
 	if lb.Problem != nil {
 		return l.not(CodeBaselineBlind, lb.Problem.Cause != observe.CauseUnreachable && lb.Problem.Cause != observe.CausePending, "load balancer %s cannot be read: %s", g.Name, lb.Problem.Message)
 	}
@@ -228,10 +228,10 @@ func checkLoadBalancer(l *look) *step {
 	}
 	limit := float64(*g.MaxErrorRate)
 	switch {
-	case l.mem.lb.baseLooks == 0:
+	case base.looks == 0:
 		return l.not(CodeBaselineBlind, false, "learning the baseline from load balancer %s", g.Name)
-	case base.Failures >= minFailures && float64(base.Failures) > limit*float64(base.Requests):
-		return l.not(CodeBaselineBad, true, "what runs now already fails %d of %d requests, the limit is %s", base.Failures, base.Requests, g.MaxErrorRate)
+	case base.latest.Failures >= minFailures && float64(base.latest.Failures) > limit*float64(base.latest.Requests):
+		return l.not(CodeBaselineBad, true, "what runs now already fails %d of %d requests, the limit is %s", base.latest.Failures, base.latest.Requests, g.MaxErrorRate)
 	}
 	return nil
 }

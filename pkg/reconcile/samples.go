@@ -104,8 +104,9 @@ func (l *look) countSynthetic(t *tracked, failures int64) {
 	if l.mem.rollout == "" || t.version != l.svc().Launch.Version {
 		return
 	}
-	l.mem.lb.synthetic++
-	l.mem.lb.syntheticFailures += failures
+	m := l.traffic()
+	m.synthetic++
+	m.syntheticFailures += failures
 }
 
 // isGood says whether an answer is one the target accepts.
@@ -123,7 +124,7 @@ func isGood(g *desired.HTTPGate, s *observe.Sample) bool {
 // new version to pass, and that probes are to fill what is missing.
 func (l *look) isShortOfEvidence() bool {
 	lb, probe := l.in.Target.Gates.LoadBalancer, l.in.Target.Gates.HTTP
-	return l.r != nil && lb != nil && probe != nil && probe.EvidenceRate > 0 && *lb.ProbesCount && l.mem.lb.fresh.Requests+l.mem.lb.synthetic < int64(lb.MinRequests)
+	return l.r != nil && lb != nil && probe != nil && probe.EvidenceRate > 0 && *lb.ProbesCount && l.mem.counted().fresh.Requests+l.mem.counted().synthetic < int64(lb.MinRequests)
 }
 
 // prober is one kind of probe, for the judge: what is configured, what was read

@@ -78,8 +78,8 @@ func TestComparisonBlamesAWorseVersion(t *testing.T) {
 func reachesBlame(rng *rand.Rand, n, each int64, freshRate, oldRate float64) bool {
 	var c comparison
 	for range n / each {
-		c = c.add(draw(rng, each, freshRate), draw(rng, each, oldRate))
-		if c.value() >= evidenceToFail {
+		c.add(draw(rng, each, freshRate), draw(rng, each, oldRate))
+		if c.value(1) >= 100 {
 			return true
 		}
 	}
@@ -97,23 +97,24 @@ func draw(rng *rand.Rand, n int64, rate float64) observe.Counts {
 }
 
 func TestComparisonNeedsBothSides(t *testing.T) {
-	var c comparison
 	busy := observe.Counts{Requests: 100, Failures: 100}
-	for name, got := range map[string]comparison{
-		"only new":    c.add(busy, observe.Counts{}),
-		"only old":    c.add(observe.Counts{}, busy),
-		"no failures": c.add(observe.Counts{Requests: 9}, observe.Counts{Requests: 9}),
+	for name, sides := range map[string][2]observe.Counts{
+		"only new":    {busy, {}},
+		"only old":    {{}, busy},
+		"no failures": {{Requests: 9}, {Requests: 9}},
 	} {
-		if got.value() != 1 {
-			t.Errorf("%s: the evidence is %v, want 1", name, got.value())
+		var c comparison
+		if c.add(sides[0], sides[1]); c.value(1) != 1 {
+			t.Errorf("%s: the evidence is %v, want 1", name, c.value(1))
 		}
 	}
 }
 
 func TestSequential(t *testing.T) {
 	var s sequential
+	by := stepsBetween(0.01, 0.05)
 	for range 50 {
-		s = s.add(observe.Counts{Requests: 20}, 0.01, 0.05)
+		s.add(observe.Counts{Requests: 20}, observe.Counts{}, by)
 	}
 	if s.l >= 0 || s.c >= 0 {
 		t.Fatalf("without a failure both sums fall, got l=%v c=%v", s.l, s.c)
@@ -121,7 +122,7 @@ func TestSequential(t *testing.T) {
 	// What begins late is caught by the CUSUM while the long good past still
 	// speaks for the version in Wald's sum.
 	for range 3 {
-		s = s.add(observe.Counts{Requests: 20, Failures: 4}, 0.01, 0.05)
+		s.add(observe.Counts{Requests: 20, Failures: 4}, observe.Counts{}, by)
 	}
 	if s.c < cusumToFail || s.l >= sumToFail {
 		t.Errorf("after a late failure l=%v c=%v, want only c to have fired", s.l, s.c)
