@@ -187,8 +187,12 @@ func layoutOf(names []string) layout {
 	for _, name := range names {
 		has[name] = true
 	}
+	return layoutWith(func(column string) bool { return has[column] })
+}
+
+func layoutWith(has func(column string) bool) layout {
 	for _, l := range layouts {
-		if has[l.marker] {
+		if has(l.marker) {
 			return l.layout
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -29,9 +29,10 @@ type credentials struct {
 	password func() (string, error)
 }
 
-// fetcher gets pages over HTTP.
+// fetcher gets statistics, over HTTP and from runtime sockets.
 type fetcher struct {
 	client  *http.Client
+	dialer  net.Dialer
 	timeout time.Duration
 	maxPage int64
 }
@@ -73,6 +74,14 @@ func stayOnHost(next *http.Request, via []*http.Request) error {
 		return errors.New("redirected from https to http")
 	}
 	return nil
+}
+
+// get reads the statistics from wherever they are.
+func (f *fetcher) get(ctx context.Context, at *endpoint, who credentials, body *bytes.Buffer) *observe.Problem {
+	if at.url == "" {
+		return f.ask(ctx, at, body)
+	}
+	return f.fetch(ctx, at.url, who, body)
 }
 
 // fetch reads a page into body. A connection is made for each: one that was kept
@@ -154,22 +163,4 @@ func statusProblem(status int) *observe.Problem {
 
 func problemf(cause observe.Cause, format string, args ...any) *observe.Problem {
 	return &observe.Problem{Cause: cause, Message: fmt.Sprintf(format, args...)}
-}
-
-// csvAddress is the URL of the page in CSV. HAProxy matches "stats uri" as a
-// prefix and takes what follows a semicolon as options, so /admin?stats becomes
-// /admin?stats;csv.
-func csvAddress(stats string) (address, host string, err error) {
-	u, err := url.Parse(stats)
-	switch {
-	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
-		return "", "", errors.New("must be http://host[:port]/path")
-	case u.User != nil:
-		return "", "", errors.New("must not hold a user name or a password")
-	}
-	u.Fragment = ""
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	return strings.TrimSuffix(u.String(), ";csv") + ";csv", u.Host, nil
 }

@@ -24,6 +24,8 @@ type haproxy struct {
 	t                     *testing.T
 	binary, dir           string
 	public, stats, port42 int
+	// admin is the port of the runtime socket on TCP; on unix it is at socket().
+	admin int
 	process               *exec.Cmd
 	// log is what all its processes wrote.
 	log      *os.File
@@ -52,7 +54,7 @@ func newHAProxy(t *testing.T, backends ...*backend) *haproxy {
 	if h.log, err = os.Create(filepath.Join(h.dir, "log")); err != nil {
 		t.Fatal(err)
 	}
-	h.public, h.stats, h.port42 = freePort(t), freePort(t), freePort(t)
+	h.public, h.stats, h.port42, h.admin = freePort(t), freePort(t), freePort(t), freePort(t)
 	h.start()
 	t.Cleanup(h.stop)
 	return h
@@ -75,6 +77,8 @@ func (h *haproxy) config() string {
 	fmt.Fprintf(&b, `global
     maxconn 4096
     stats timeout 2m
+    stats socket %s mode 600 level admin
+    stats socket ipv4@127.0.0.1:%d level user
 defaults
     maxconn 4096
     mode tcp
@@ -102,7 +106,7 @@ backend 80_
     timeout check 1000
     option httpchk GET /health HTTP/1.0
 mode http
-`, h.stats, h.port42, h.public)
+`, h.socket(), h.admin, h.stats, h.port42, h.public)
 	for _, s := range h.backends {
 		fmt.Fprintf(&b, "server %s %s:%d ", rancherName(s.ip), s.ip, s.port)
 		if s.checked {
@@ -113,6 +117,8 @@ mode http
 	fmt.Fprintf(&b, "backend tcp_\nserver %s 127.0.0.99:1\n", rancherName("127.0.0.99"))
 	return b.String()
 }
+
+func (h *haproxy) socket() string { return filepath.Join(h.dir, "haproxy.sock") }
 
 // start starts a process in the foreground; reload replaces it.
 func (h *haproxy) start(args ...string) {

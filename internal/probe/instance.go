@@ -11,10 +11,9 @@ import (
 
 // instance is one HAProxy of a load balancer.
 type instance struct {
-	// name is for people: host:port, numbered where that is not unique.
+	// name is for people: host:port or a path, numbered where that is not unique.
 	name string
-	// url is that of the page in CSV.
-	url string
+	at   endpoint
 	// problem is why the last page counted for nothing.
 	problem *observe.Problem
 	ledger  ledger
@@ -32,7 +31,7 @@ type arrival struct {
 // fetch gets a page into body. One fetch of an instance is under way at a time.
 func (in *instance) fetch(ctx context.Context, f *fetcher, who credentials) arrival {
 	asked := time.Now()
-	problem := f.fetch(ctx, in.url, who, &in.body)
+	problem := f.get(ctx, &in.at, who, &in.body)
 	return arrival{problem: problem, asked: asked, answered: time.Now()}
 }
 
@@ -48,13 +47,21 @@ func (in *instance) take(a arrival) {
 }
 
 func (in *instance) enter(body []byte, asked, answered time.Time) *observe.Problem {
-	if err := in.page.parse(body); err != nil {
+	if err := in.parse(body); err != nil {
 		return pageProblem(err)
 	}
 	if err := in.ledger.enter(&in.page, asked, answered); err != nil {
 		return pageProblem(err)
 	}
 	return nil
+}
+
+// parse reads an answer in the instance's format.
+func (in *instance) parse(body []byte) error {
+	if in.at.isJSON {
+		return in.page.parseJSON(body)
+	}
+	return in.page.parse(body)
 }
 
 // pageProblem tells a page that will never do from one that may be better next

@@ -70,6 +70,9 @@ func (l *ledger) enter(p *page, asked, answered time.Time) error {
 		return err
 	}
 	now.asked, now.answered = asked, answered
+	if now.pid > 1 {
+		l.suspect(fmt.Sprintf("column pid is %d: there are several processes (nbproc), and each counts for itself", now.pid))
+	}
 	how := l.relate(now, p)
 	l.pages++
 	if how != continued {

@@ -41,14 +41,15 @@ func newLoadBalancer(spec LoadBalancerSpec, r *Reader) (*loadBalancer, error) {
 	}
 	hosts := make(map[string]int)
 	for i, stats := range spec.Stats {
-		address, host, err := csvAddress(stats)
+		at, err := parseEndpoint(stats)
 		if err != nil {
 			return nil, fmt.Errorf("page %d: %w", i+1, err)
 		}
-		if hosts[host]++; hosts[host] > 1 {
-			host = fmt.Sprintf("%s#%d", host, hosts[host])
+		name := at.name
+		if hosts[name]++; hosts[name] > 1 {
+			name = fmt.Sprintf("%s#%d", name, hosts[name])
 		}
-		lb.instances = append(lb.instances, &instance{name: host, url: address})
+		lb.instances = append(lb.instances, &instance{name: name, at: at})
 	}
 	return lb, nil
 }

@@ -55,6 +55,9 @@ const (
 	errorCells    = 1<<econ | 1<<eresp | 1<<wretr | 1<<wredis
 )
 
+// newRow is a row of which nothing is known.
+func newRow() row { return row{kind: unset, weight: unset, pid: unset, lastchg: unset, rtime: unset} }
+
 // countsResponses says that the proxy counts HTTP responses. In mode tcp the cells
 // are empty or 0.
 func (r *row) countsResponses() bool {
@@ -123,7 +126,7 @@ func (p *page) parseRow(s *scanner) error {
 	if len(p.rows) == maxRows {
 		return fmt.Errorf("more than %d rows", maxRows)
 	}
-	p.rows = append(p.rows, row{kind: unset, weight: unset, pid: unset, lastchg: unset, rtime: unset})
+	p.rows = append(p.rows, newRow())
 	r := &p.rows[len(p.rows)-1]
 	for i, act := range p.header.actions {
 		cell, err := s.cell()

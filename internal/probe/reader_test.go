@@ -393,7 +393,11 @@ func TestH8SeveralProcessesAreUnusable(t *testing.T) {
 	look(t, r, "k", c)
 	f.set(func(f *fakeHAProxy) { f.pid, f.rows[0].ok = 2, 900 })
 	wantProblem(t, r.Read(t.Context(), "k", "lb", []observe.Container{c}), observe.CauseUnusable, "column pid changed from 1 to 2")
-	for range trustAfter - 1 {
+	for range trustAfter + 5 {
+		wantProblem(t, r.Read(t.Context(), "k", "lb", []observe.Container{c}), observe.CauseUnusable, "nbproc")
+	}
+	f.set(func(f *fakeHAProxy) { f.pid, f.rows[0].ok = 1, 30 })
+	for range trustAfter {
 		wantProblem(t, r.Read(t.Context(), "k", "lb", []observe.Container{c}), observe.CauseUnusable, "nbproc")
 	}
 	lb := look(t, r, "k", c)
@@ -401,6 +405,14 @@ func TestH8SeveralProcessesAreUnusable(t *testing.T) {
 	if !lb.Reloaded {
 		t.Error("the interval is taken for covered")
 	}
+}
+
+// TestH8SecondProcessAlone: whoever numbers itself 2 has a sibling that counts what
+// is not on its page.
+func TestH8SecondProcessAlone(t *testing.T) {
+	f := newFakeHAProxy(t, serving("10.0.0.1", 10, 0))
+	f.pid = 2
+	wantProblem(t, newTestReader(t, f).Read(t.Context(), "k", "lb", nil), observe.CauseUnusable, "column pid is 2")
 }
 
 func TestH8SamplesOfTwoProcesses(t *testing.T) {

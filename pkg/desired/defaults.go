@@ -35,7 +35,7 @@ func builtin() Defaults {
 		},
 		Gates: Gates{
 			Health:       &HealthGate{MinHealthyTime: Seconds(30), Deadline: minutes(5), MaxRestarts: new(int)},
-			LoadBalancer: &LoadBalancerGate{MaxErrorRate: pointer(Percent(0.05)), ProbesCount: pointer(true)},
+			LoadBalancer: &LoadBalancerGate{MaxErrorRate: pointer(Percent(0.05)), ProbesCount: pointer(true), Shadow: pointer(Seconds(30))},
 			HTTP: &HTTPGate{
 				Path: "/", Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3,
 				WarmUp: pointer(Seconds(30)), MaxSlowdown: pointer(1.3),

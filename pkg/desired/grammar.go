@@ -26,6 +26,7 @@ type grammar struct {
 // Reasons that a check and a pattern share.
 const (
 	urlReason     = "must be a URL that begins with http:// or https://"
+	statsReason   = "must be the URL of the statistics page (http:// or https://), or a runtime socket: unix:///path or tcp://host:port"
 	digestReason  = "must be a digest: sha256: and 64 hexadecimal digits"
 	patternReason = "must be an RE2 pattern of at most 1000 characters"
 )
@@ -55,6 +56,10 @@ var grammars = compileGrammars(map[string]grammar{
 	"listen": {
 		pattern: `^([a-zA-Z0-9.-]{1,253}|\[[0-9a-fA-F:]+\])?:[0-9]{1,5}$`,
 		reason:  "must be host:port or :port, as in 127.0.0.1:8470", check: checkListen,
+	},
+	"statsURL": {
+		pattern: `^(https?://[^\s/@?#]+([/?][^\s#]*)?|unix:///[^\s?#]+|tcp://[^\s/@?#]+:[0-9]{1,5}(;json)?)$`,
+		reason:  statsReason, check: checkStatsURL,
 	},
 	"url":    {pattern: `^https?://[^\s/@?#]+([/?][^\s#]*)?$`, reason: urlReason, check: checkURL},
 	"apiURL": {pattern: `^https?://[^\s/@?#]+(/[^\s?#]*)?$`, reason: urlReason + ", without query", check: checkAPIURL},
@@ -139,6 +144,22 @@ func checkURL(text string) error {
 		return errors.New(urlReason)
 	}
 	return checkPort(u.Host)
+}
+
+// checkStatsURL lets HAProxy's runtime sockets pass as well as its pages.
+func checkStatsURL(text string) error {
+	plain := strings.TrimSuffix(text, ";json")
+	switch {
+	case strings.HasPrefix(plain, "unix:///"):
+		return nil // The pattern says the rest.
+	case strings.HasPrefix(plain, "tcp://"):
+		return checkPort(plain)
+	case strings.HasPrefix(plain, "http://"), strings.HasPrefix(plain, "https://"):
+		return checkURL(text)
+	case strings.Contains(text, "@"):
+		return checkURL(text)
+	}
+	return errors.New(statsReason)
 }
 
 func checkAPIURL(text string) error {

@@ -67,7 +67,7 @@ func TestShippedFile(t *testing.T) {
 		},
 		Gates: Gates{
 			Health:       &HealthGate{MinHealthyTime: Seconds(30), Deadline: minutes(5), MaxRestarts: pointer(0)},
-			LoadBalancer: &LoadBalancerGate{Name: "chat", MaxErrorRate: pointer(Percent(0.01)), MinRequests: 299, ProbesCount: pointer(true)},
+			LoadBalancer: &LoadBalancerGate{Name: "chat", MaxErrorRate: pointer(Percent(0.01)), MinRequests: 299, ProbesCount: pointer(true), Shadow: pointer(Seconds(30))},
 			HTTP:         &HTTPGate{Port: 8080, Path: "/healthz", Every: Seconds(2), Timeout: Seconds(1), FailureThreshold: 3, WarmUp: pointer(Seconds(30)), MaxSlowdown: pointer(1.3)},
 			Logs:         &LogsGate{Fail: []string{"UnhandledPromiseRejection", "^panic: "}, Novelty: NoveltyReport},
 		},
@@ -208,7 +208,7 @@ func TestPolicyHash(t *testing.T) {
 			t.Errorf("%s has the hash of %s", to, change)
 		}
 	}
-	for change, to := range map[string]string{"api:latest": "api:stable", "bake: 10m": "bake: 600s", "- stack: web": "- hold: holidays\n  stack: web"} {
+	for change, to := range map[string]string{"api:latest": "api:stable", "bake: 10m": "bake: 600s", "maxErrorRate: 1%": "maxErrorRate: 1%, shadow: 0s", "- stack: web": "- hold: holidays\n  stack: web"} {
 		if after := mustParse(t, strings.Replace(valid, change, to, 1)).Targets[0]; after.PolicyHash() != before.PolicyHash() {
 			t.Errorf("%s has another hash than %s, but the policy is the same", to, change)
 		}

@@ -113,6 +113,8 @@ func grammarName(is string) string {
 	switch is {
 	case "url", "apiURL":
 		return "URL"
+	case "statsURL":
+		return "URL or runtime socket"
 	case "apiVersion":
 		return "`" + APIVersion + "`"
 	case "env":

@@ -84,9 +84,11 @@ type Registry struct {
 type LoadBalancer struct {
 	// Name is what gates refer to.
 	Name string `json:"name" is:"label"`
-	// Stats is the URL of the statistics page, without ;csv. Several instances of
-	// one load balancer are several URLs.
-	Stats URLs `json:"stats" is:"url"`
+	// Stats is where the statistics are: the URL of the page, without ;csv, or the
+	// runtime socket, unix:///var/run/haproxy.sock or tcp://host:port. Several
+	// instances of one load balancer are several of them. With ;json at the end JSON
+	// is read instead of CSV, from HAProxy 2.1 on (sockets: 1.8).
+	Stats URLs `json:"stats" is:"statsURL"`
 	// Auth is the page's basic authentication.
 	Auth *BasicAuth `json:"auth,omitempty"`
 	// Backends are the proxies (pxname) to look at.
@@ -349,6 +351,10 @@ type LoadBalancerGate struct {
 	MinRequests int `json:"minRequests,omitempty" range:"1,1000000"`
 	// ProbesCount says whether HTTP probes may fill the minimum evidence.
 	ProbesCount *bool `json:"probesCount,omitempty"`
+	// Shadow is how often the load balancer is looked at while nothing is rolled
+	// out: to know how the running version does, and to try on halves of it how often
+	// the gate would be wrong. 0s looks only around rollouts.
+	Shadow *Duration `json:"shadow,omitempty" range:"0s,10m"`
 }
 
 // HTTPGate is a probe of each new container at its own address.

@@ -89,6 +89,8 @@ type Wants struct {
 	// Gates takes the readings of load balancer and probes, Logs those of the new
 	// containers' logs.
 	Gates, Logs bool
+	// Balancer takes the reading of the load balancer alone.
+	Balancer bool
 	// Rollout is the id of the rollout that is judged.
 	Rollout string
 	// Checks are those to work on.
@@ -137,8 +139,12 @@ func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wan
 	if w.Previous != "" {
 		readings.Go(func() { s.Previous = o.Images.Pullable(ctx, w.Repository, w.Previous, t.Platform) })
 	}
-	if w.Gates && s.Service.Problem == nil {
+	switch {
+	case s.Service.Problem != nil:
+	case w.Gates:
 		o.readGates(ctx, t, w, &s, &readings)
+	case w.Balancer:
+		o.readBalancer(ctx, t, &s, running(s.Service.Containers), &readings)
 	}
 	if g := t.Gates.Logs; w.Logs && g != nil && s.Service.Problem == nil {
 		readings.Go(func() {
@@ -164,9 +170,7 @@ func (o *Observer) Gates(ctx context.Context, t desired.Target, s Snapshot) Snap
 
 func (o *Observer) readGates(ctx context.Context, t desired.Target, w Wants, s *Snapshot, readings *sync.WaitGroup) {
 	running := running(s.Service.Containers)
-	if g := t.Gates.LoadBalancer; g != nil {
-		readings.Go(func() { s.LoadBalancer = o.Balancers.Read(ctx, t.Key(), g.Name, running) })
-	}
+	o.readBalancer(ctx, t, s, running, readings)
 	if g := t.Gates.HTTP; g != nil {
 		readings.Go(func() { s.Probes = o.Prober.Probe(ctx, t.Key(), httpSpec(g, w.Evidence), running) })
 	}
@@ -177,6 +181,12 @@ func (o *Observer) readGates(ctx context.Context, t desired.Target, w Wants, s *
 	if len(t.Gates.Prometheus) > 0 {
 		queries := metricQueries(t, s.Service.Containers, s.Service.Launch.Version)
 		readings.Go(func() { s.Metrics = o.Metrics.Metrics(ctx, t.Key(), queries) })
+	}
+}
+
+func (o *Observer) readBalancer(ctx context.Context, t desired.Target, s *Snapshot, running []Container, readings *sync.WaitGroup) {
+	if g := t.Gates.LoadBalancer; g != nil {
+		readings.Go(func() { s.LoadBalancer = o.Balancers.Read(ctx, t.Key(), g.Name, running) })
 	}
 }
 
