@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 		"internal/check", "internal/gitlab", "internal/evidence",
 	},
 	"internal/deploytool": {"pkg/observe", "internal/rancher"},
+	"internal/metrics":    {"pkg/reconcile"},
 	"internal/web": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/journal", "internal/logs",
@@ -59,7 +60,7 @@ var mayImport = map[string][]string{
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
 		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/evidence", "internal/web",
-		"internal/compose", "internal/operator", "internal/watch",
+		"internal/compose", "internal/metrics", "internal/operator", "internal/watch",
 	},
 
 	"test":        {},
@@ -87,6 +88,7 @@ var heavy = map[string][]string{
 	"github.com/go-logr/zapr":                          {"cmd/controller"},
 	"gitlab.com/gitlab-org/api/client-go":              {"internal/gitlab"},
 	"k8s.io/client-go":                                 {"internal/controller"},
+	"github.com/prometheus/client_golang":              {"internal/metrics"},
 	"sigs.k8s.io/yaml":                                 {"pkg/desired", "tests"},
 	"go.yaml.in/yaml":                                  {"pkg/desired", "internal/compose", "tests"},
 	"github.com/compose-spec/compose-go":               {"internal/compose"},

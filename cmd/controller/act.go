@@ -36,6 +36,8 @@ type actVerb struct {
 	// hasRollout has --rollout, hasDigest the meaning of --digest.
 	hasRollout bool
 	hasDigest  string
+	// hasDespite has --despite-baseline.
+	hasDespite bool
 	// waits says that there is something to wait for.
 	waits bool
 }
@@ -48,7 +50,7 @@ for passes quarantine, back-off and the question about older tags. Without a dae
 Rancher is told, and the service stops at upgraded.`,
 		example: `  drover upgrade api
   drover upgrade shop/api --image registry.example/shop/api:1.7`,
-		hasDigest: "refuse unless the tag names this digest", waits: true,
+		hasDigest: "refuse unless the tag names this digest", hasDespite: true, waits: true,
 	},
 	{
 		verb: operator.Finish, short: "Finish the upgrade under way, without bake and gates",
@@ -89,7 +91,7 @@ drover rollback leads out.`,
 	{
 		verb: operator.Retry, short: "Let a digest that was taken back be tried again",
 		long: "Needs the daemon.", example: "  drover retry api\n  drover retry api --digest sha256:9ab0…",
-		hasDigest: "the digest to try again (default the one taken back last)", waits: true,
+		hasDigest: "the digest to try again (default the one taken back last)", hasDespite: true, waits: true,
 	},
 }
 
@@ -126,6 +128,9 @@ shown first; on a terminal it is asked about.`,
 	}
 	if v.hasDigest != "" {
 		f.StringVar(&a.request.Digest, "digest", "", v.hasDigest)
+	}
+	if v.hasDespite {
+		f.BoolVar(&a.request.DespiteBaseline, "despite-baseline", false, "start although what runs now fails more than is allowed; needs --digest")
 	}
 	if v.verb == operator.Upgrade {
 		f.StringVar(&a.request.Image, "image", "", "without a daemon: a tag to bring instead of the followed one")

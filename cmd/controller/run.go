@@ -20,6 +20,7 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/metrics"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/registry"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
@@ -159,6 +160,7 @@ func stopped(ctx context.Context, d *daemon, log logr.Logger) error {
 func (d *daemon) api() web.Options {
 	return web.Options{
 		JournalFailed: d.journal.Failed,
+		Metrics:       metrics.Handler(d.control, version),
 		Notify: func(body io.Reader) (int, error) {
 			notifications, err := registry.ParseNotification(body)
 			if err != nil {

@@ -44,6 +44,9 @@ type Command struct {
 	// Digest is what retry is about; empty means the one rolled back last. For
 	// approve, finish and rollback it binds to what the rollout brings. For restore it is the digest to go back to; empty means the one that ran last.
 	Digest string `json:"digest,omitempty"`
+	// DespiteBaseline lets retry start although what runs now fails more than is
+	// allowed. It is bound to Digest, which must be given.
+	DespiteBaseline bool `json:"despiteBaseline,omitempty"`
 }
 
 // RefusedError is a command that does not fit what is going on.
@@ -130,12 +133,15 @@ func eventOf(cmd Command, h reconcile.History) (reconcile.Event, error) {
 func retryOf(e reconcile.Event, cmd Command, h reconcile.History) (reconcile.Event, error) {
 	digest := cmd.Digest
 	if digest == "" {
+		if cmd.DespiteBaseline {
+			return e, refuse("name the digest that may start although what runs fails")
+		}
 		if h.Last == nil || h.Last.Outcome == reconcile.Finished {
 			return e, refuse("name the digest to try again")
 		}
 		digest = h.Last.To.Digest
 	}
-	e.Digests = []string{digest}
+	e.Digests, e.DespiteBaseline = []string{digest}, cmd.DespiteBaseline
 	rollout := h.Quarantine[digest].Rollout
 	for d, q := range h.Quarantine {
 		if d != digest && rollout != "" && q.Rollout == rollout {

@@ -126,6 +126,12 @@ func (c *Core) History(key string) reconcile.History {
 	return h
 }
 
+// Shadow is what trials of a target's load balancer gate have shown.
+func (c *Core) Shadow(key string) reconcile.Shadow {
+	_, m := c.state(key).snapshot()
+	return m.Shadow()
+}
+
 // errNoTarget says that a key is neither in the file nor in a rollout.
 var errNoTarget = errors.New("no such target")
 

@@ -205,6 +205,8 @@ func TestCommands(t *testing.T) {
 		{"no rollout", "chat/two", Command{Verb: Abort, By: "mei"}, true},
 		{"unknown verb", "chat/one", Command{Verb: "dance", By: "mei"}, true},
 		{"retry of nothing", "chat/two", Command{Verb: Retry, By: "mei"}, true},
+		{"a bad baseline passed over for no digest", "chat/two", Command{Verb: Retry, By: "mei", DespiteBaseline: true}, true},
+		{"a bad baseline passed over for one digest", "chat/two", Command{Verb: Retry, By: "mei", DespiteBaseline: true, Digest: "sha256:f1"}, false},
 		{"by name", "one", Command{Verb: Pause, By: "mei"}, false},
 		{"the open one", "chat/one", Command{Verb: Approve, By: "mei", Rollout: open}, false},
 	} {

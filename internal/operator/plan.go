@@ -42,6 +42,8 @@ type Request struct {
 	// Digest is what upgrade, retry and a rollback after the finish are about;
 	// empty means the obvious one.
 	Digest string
+	// DespiteBaseline starts it although what runs now fails more than is allowed.
+	DespiteBaseline bool
 	// Image is a tag to bring instead of the followed one.
 	Image string
 	// BatchSize, Interval and StartFirst are of an upgrade without the daemon.

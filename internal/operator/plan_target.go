@@ -80,20 +80,32 @@ func (s *Sight) retry(r Request) (Plan, error) {
 	if digest == "" && d.Last != nil && d.Last.Outcome != reconcile.Finished {
 		digest = d.Last.To
 	}
-	if digest == "" {
+	if digest == "" || r.DespiteBaseline && r.Digest == "" {
 		return Plan{}, refuse("name the digest to try again (--digest)")
 	}
 	says := web.Short(digest) + " may be tried once more"
 	if q, is := d.Quarantine[digest]; is {
 		says += "; it is quarantined because: " + q.Reason
 	}
-	p := told(s, controller.Command{Verb: controller.Retry, Digest: digest}, r, ToFinished, says)
+	p := told(s, retryCommand(digest, r), r, ToFinished, append([]string{says}, despiteBaseline(r)...)...)
 	p.Track = p.Track.wants(digest)
 	if d.Wanted != digest && s.open() == nil {
 		p.Goal = NoGoal
 		p.Says = append(p.Says, fmt.Sprintf("nothing starts now: the tag names %s", cmp.Or(web.Short(d.Wanted), "what could not be read yet")))
 	}
 	return p, nil
+}
+
+func retryCommand(digest string, r Request) controller.Command {
+	return controller.Command{Verb: controller.Retry, Digest: digest, DespiteBaseline: r.DespiteBaseline}
+}
+
+// despiteBaseline says what a person takes upon themselves.
+func despiteBaseline(r Request) []string {
+	if !r.DespiteBaseline {
+		return nil
+	}
+	return []string{"it starts although what runs now fails more than is allowed; the new version is held to that, and passes only below the limit"}
 }
 
 // planUpgrade brings what the followed tag names.
@@ -147,6 +159,8 @@ func (s *Sight) toldUpgrade(r Request) (Plan, error) {
 		return Plan{}, refuse("rollout %s to %s is open: %s", open.ID, web.Short(open.To), d.Reason)
 	case r.Image != "" && !SameImage(d.Image, r.Image):
 		return Plan{}, refuse("the target follows %s, not %s: change it in targets.yaml", d.Image, r.Image)
+	case r.DespiteBaseline && r.Digest == "":
+		return Plan{}, refuse("--despite-baseline is for one digest: name it (--digest; the tag names %s)", cmp.Or(d.Wanted, "what could not be read yet"))
 	case digest == "":
 		return Plan{}, refuse("the daemon has not read the tag yet: %s", cmp.Or(d.Reason, "it has not looked"))
 	case digest != d.Wanted:
@@ -161,7 +175,7 @@ func (s *Sight) toldUpgrade(r Request) (Plan, error) {
 	if d.PausedBy != "" {
 		says = append(says, "the target is paused by "+d.PausedBy+": nothing starts before `drover resume`")
 	}
-	p := told(s, controller.Command{Verb: controller.Retry, Digest: digest}, r, ToFinished, says...)
+	p := told(s, retryCommand(digest, r), r, ToFinished, append(says, despiteBaseline(r)...)...)
 	p.Track = p.Track.wants(digest)
 	return p, nil
 }

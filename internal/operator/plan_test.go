@@ -197,3 +197,26 @@ func TestUnknownVerbIsRefused(t *testing.T) {
 		t.Error("an unknown verb is planned")
 	}
 }
+
+// TestABadBaselineIsPassedOverForOneDigest: --despite-baseline without --digest is
+// refused, and with it the daemon is told so (H16).
+func TestABadBaselineIsPassedOverForOneDigest(t *testing.T) {
+	tried := 0
+	for _, at := range situations() {
+		plain, err := MakePlan(at.sight, Request{Verb: Upgrade, By: "jo"})
+		if err != nil || plain.Command == nil {
+			continue
+		}
+		tried++
+		if _, err := MakePlan(at.sight, Request{Verb: Upgrade, By: "jo", DespiteBaseline: true}); err == nil {
+			t.Errorf("%s: accepted without a digest", at.name)
+		}
+		p, err := MakePlan(at.sight, Request{Verb: Upgrade, By: "jo", DespiteBaseline: true, Digest: plain.Command.Digest})
+		if err != nil || !p.Command.DespiteBaseline || p.Command.Digest != plain.Command.Digest {
+			t.Errorf("%s: command %+v, %v, want one that passes the baseline over for %s", at.name, p.Command, err, plain.Command.Digest)
+		}
+	}
+	if tried == 0 {
+		t.Error("in no situation the daemon would have been told to upgrade")
+	}
+}

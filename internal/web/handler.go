@@ -45,6 +45,8 @@ type Options struct {
 	// Notify takes a registry's notification and says how many references are
 	// looked at because of it; nil answers 404.
 	Notify func(body io.Reader) (woken int, err error)
+	// Metrics answers GET /metrics; nil answers 404.
+	Metrics http.Handler
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Heartbeat is the pause after which a silent event stream shows that it
@@ -86,6 +88,9 @@ func Handler(d Daemon, o Options) http.Handler {
 	mux.HandleFunc("POST /v1/targets/{stack}/{service}/commands", h.command)
 	mux.HandleFunc("GET /v1/events", h.events)
 	mux.HandleFunc("POST /v1/notifications/registry", h.notify)
+	if o.Metrics != nil {
+		mux.Handle("GET /metrics", o.Metrics)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fail(w, http.StatusNotFound, "no such page") })
 	return mux
 }

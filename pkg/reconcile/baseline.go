@@ -67,6 +67,9 @@ type rates struct {
 	// width is φ for bounds; phi is φ that is known, and failures what it was learned
 	// from.
 	width, phi, failures float64
+	// least is the least φ to believe in; 0 for services of which nothing speaks
+	// against what is seen of them.
+	least float64
 }
 
 const (

@@ -73,7 +73,7 @@ const (
 	// temperedRest of the rest: dividing by φ is right for clumps that are small
 	// beside what is compared, and asks too much of long ones. L and the CUSUM have no
 	// other side to lean on and are divided by all of it.
-	temperedWhole, temperedRest = 6, 0.6
+	temperedWhole, temperedRest = 6, 0.5
 	// enoughToTell is how many failures φ must come from to be believed where it is
 	// the larger of two.
 	enoughToTell = 15
@@ -133,7 +133,7 @@ func (c *contest) phi(r *rates) float64 {
 	case failures > 0:
 		old = (phi*failures + r.phi*r.failures) / (failures + r.failures)
 	}
-	return max(old, c.freshSpread.phi())
+	return max(old, c.freshSpread.phi(), r.least)
 }
 
 // tempered is what φ divides the comparison by.
@@ -216,6 +216,14 @@ func (c *contest) incidentNow(a *accusation, r *rates, othersFail bool) incident
 		return incidentOfOthers
 	}
 	return noIncident
+}
+
+// fails says that the new version is to be taken back.
+func (c *contest) fails(a *accusation) bool {
+	if c.incident != noIncident {
+		return a.isBeyondIncident()
+	}
+	return a.isBurst || a.isWorse || a.isBlamed || a.isTooMany && !a.hasControl
 }
 
 // isAccused says that something speaks against the new version that would fail it,

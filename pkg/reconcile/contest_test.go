@@ -232,7 +232,10 @@ func TestGateMemoryTakesTheSameRoom(t *testing.T) {
 		}
 	}
 	walk("lb", reflect.TypeFor[lbMemory]())
-	if want := []string{"lb.base.since.loc", "lb.base.latestSince.loc", "lb.neighbours"}; !reflect.DeepEqual(lists, want) {
+	walk("shadow", reflect.TypeFor[shadow]())
+	if want := []string{
+		"lb.base.since.loc", "lb.base.latestSince.loc", "lb.neighbours", "lb.shadow", "shadow.base.since.loc", "shadow.base.latestSince.loc",
+	}; !reflect.DeepEqual(lists, want) {
 		t.Errorf("what is not of a fixed size: %v, want %v", lists, want)
 	}
 	var list []neighbour

@@ -84,6 +84,9 @@ type Event struct {
 	Version string `json:"version,omitempty"`
 	// Digests are those quarantined or released.
 	Digests []string `json:"digests,omitempty"`
+	// DespiteBaseline goes with released: they may start although what runs fails
+	// more than is allowed.
+	DespiteBaseline bool `json:"despiteBaseline,omitempty"`
 	// By is the person or tool that acted; empty means Drover.
 	By       string    `json:"by,omitempty"`
 	Code     Code      `json:"code,omitempty"`
@@ -201,6 +204,9 @@ func (h History) started(e Event) History {
 		h.Rollbacks = append(recent(h.Rollbacks, e.At), e.At)
 	}
 	h.Released = slices.DeleteFunc(slices.Clone(h.Released), e.Start.To.names)
+	if e.Start.Kind == Deploy { // The image is pinned first, where it is not yet.
+		h.DespiteBaseline = slices.DeleteFunc(slices.Clone(h.DespiteBaseline), e.Start.To.names)
+	}
 	if h.Baseline == nil {
 		from := e.Start.From
 		h.Baseline = &from
@@ -314,6 +320,9 @@ func (h History) released(e Event) History {
 	}
 	h.Quarantine = q
 	h.Released = append(tail(h.Released, releasedLimit-len(e.Digests)), e.Digests...)
+	if e.DespiteBaseline {
+		h.DespiteBaseline = append(tail(h.DespiteBaseline, releasedLimit-len(e.Digests)), e.Digests...)
+	}
 	h.NotBefore = time.Time{}
 	h.Attempts = 0
 	return h

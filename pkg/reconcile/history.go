@@ -29,6 +29,9 @@ type History struct {
 	// Released are digests a person asked for by name; they pass quarantine, the
 	// regression guard and the back-off once.
 	Released []string `json:"released,omitempty"`
+	// DespiteBaseline are those of them that may start although what runs now fails
+	// more than is allowed: fixes.
+	DespiteBaseline []string `json:"despiteBaseline,omitempty"`
 	// Rollbacks are the times of this target's rollbacks, newest last.
 	Rollbacks []time.Time `json:"rollbacks,omitempty"`
 	// Attempts counts upgrades in a row that Rancher refused or never applied.

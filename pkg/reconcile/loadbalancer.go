@@ -79,24 +79,26 @@ func (l *look) judgeRates(f Finding) (Finding, bool) {
 	a := m.accuse(l.held())
 	f.Evidence, f.Sum, f.Dispersion = a.evidence, a.sum, a.phi
 	switch {
-	case m.incident != noIncident && a.isBeyondIncident():
-		f.Verdict, f.Code = Fail, CodeWorseThanOld
+	case m.fails(&a):
+		f.Verdict, f.Code = Fail, CodeTooManyErrors
+		switch {
+		case a.isWorse:
+			f.Code = CodeWorseThanOld
+		case a.isBurst:
+			f.Detail = fmt.Sprintf("%d in a row", m.run)
+		}
 	case m.incident == incidentOfOld:
 		f.Verdict, f.Code, f.Detail = Hold, CodeSharedIncident, "the old version fails more than before the rollout"
 	case m.incident == incidentOfOthers:
 		f.Verdict, f.Code, f.Detail = Hold, CodeSharedIncident, failingNeighbour(m.neighbours)+" failed more than before the rollout as well"
-	case a.isBurst:
-		f.Verdict, f.Code, f.Detail = Fail, CodeTooManyErrors, fmt.Sprintf("%d in a row", m.run)
-	case a.isWorse:
-		f.Verdict, f.Code = Fail, CodeWorseThanOld
-	case a.isBlamed, a.isTooMany && !a.hasControl:
-		f.Verdict, f.Code = Fail, CodeTooManyErrors
 	case a.isTooMany:
 		f.Verdict, f.Code, f.Detail = Hold, CodeSharedIncident, "the old version may fail as much"
 	case m.unknown > 0 && float64(m.unknown) > unknownShare*float64(m.unknown+f.Requests+f.OldRequests):
 		f.Verdict, f.Code, f.Failures, f.Requests = Hold, CodeUnknownTraffic, m.unknown, m.unknown+f.Requests+f.OldRequests
 	case m.manyClientErrors():
 		f.Verdict, f.Code, f.Failures, f.Requests = Hold, CodeClientErrors, m.latest.ClientErrors, m.latest.Requests
+	case m.pace.isSlow():
+		f.Verdict, f.Code, f.Detail = Hold, CodeSlower, m.pace.text()
 	default:
 		return f, false
 	}
@@ -106,7 +108,7 @@ func (l *look) judgeRates(f Finding) (Finding, bool) {
 // held are the rates that this rollout is held to.
 func (l *look) held() *rates {
 	if l.rates.good == 0 {
-		l.rates = l.mem.counted().base.rates(float64(*l.in.Target.Gates.LoadBalancer.MaxErrorRate))
+		l.rates = l.mem.counted().rates(float64(*l.in.Target.Gates.LoadBalancer.MaxErrorRate))
 	}
 	return &l.rates
 }

@@ -75,7 +75,7 @@ func (l *look) begin() {
 func (l *look) take() {
 	id := l.judged()
 	if l.mem.rollout != "" && id == "" && !l.isSameImage() {
-		l.mem.lb = nil // The baseline was that of the version before.
+		l.mem.lb = l.mem.lb.ofNewVersion() // The baseline was that of the version before.
 	}
 	if l.mem.rollout != id || l.isGap {
 		if l.r != nil && l.mem.rollout != id {
@@ -152,6 +152,9 @@ func (l *look) close(s step) Decision {
 			e.Findings = l.findings // What the verdicts are made of.
 		}
 		l.record(e)
+	}
+	if l.shadowEvery() > 0 && (s.RequeueAfter == 0 || s.RequeueAfter > l.untilShadow()) {
+		s.RequeueAfter = l.untilShadow()
 	}
 	return Decision{
 		Phase: s.Phase, Code: s.Code, Reason: s.Reason, Action: s.Action, Plan: s.Plan, Alert: s.Alert, RequeueAfter: s.RequeueAfter,

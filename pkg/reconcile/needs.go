@@ -17,6 +17,7 @@ func Need(in Input) observe.Wants {
 	n.Rollout = l.judged()
 	n.Gates = n.Rollout != ""
 	n.Fresh, n.Logs = n.Gates, n.Gates
+	n.Balancer = l.shadowEvery() > 0
 	if l.svc().State != observe.StateActive || !l.isBaseline() {
 		// The cache may still show what was before the last action: what does not
 		// look like ours is asked for again before it is called somebody else's (A12).

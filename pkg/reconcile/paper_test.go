@@ -38,6 +38,7 @@ type paper struct {
 	// behaviour by digest letter: ok, errors=N (one in N), never, crash, log.
 	behaviour map[string]string
 	requests  int64 // Per running container and tick.
+	latency   int64 // The load balancer's average in ms, of every server; -1 for none.
 	served    map[string]int64
 
 	blind, lbDown, quiet, lost, stalled, notDurable bool
@@ -73,7 +74,7 @@ func ptr[T any](v T) *T { return &v }
 func newPaper() *paper {
 	p := &paper{
 		now: time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC), state: observe.StateActive, scale: 3, hosts: 2,
-		behaviour: map[string]string{}, served: map[string]int64{}, gone: map[string]bool{}, requests: 20,
+		behaviour: map[string]string{}, served: map[string]int64{}, gone: map[string]bool{}, requests: 20, latency: -1,
 		tag: "a",
 		target: desired.Target{
 			Name: "parrot-rest", Stack: "gf-chat", Service: "parrot-rest", Image: repository + ":latest",
@@ -211,7 +212,7 @@ func (p *paper) readLoadBalancer() observe.LoadBalancer {
 		if c.State != "running" {
 			continue
 		}
-		srv := observe.Server{Container: c.ID, Status: observe.ServerUp, Text: "UP", Weight: 1}
+		srv := observe.Server{Container: c.ID, Status: observe.ServerUp, Text: "UP", Weight: 1, Latency: p.latency, Total: observe.Counts{Requests: 500}}
 		if !p.quiet {
 			srv.Delta = p.serve(c)
 		}

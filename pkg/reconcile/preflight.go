@@ -33,7 +33,7 @@ func (l *look) prepare(to Baseline) step {
 	if d := l.preflight(); d != nil {
 		return *d
 	}
-	if pinned, yes := l.pinFirst(); yes {
+	if pinned, yes := l.pinFirst(); yes && !l.isDespiteBaseline() { // A pin of what fails would not pass.
 		return l.start(Pin, pinned, CodePinFirst, "pinning the running image before the first change, so that the way back is exact")
 	}
 	reason := "new digest " + short(to.Digest)
@@ -230,10 +230,18 @@ func checkLoadBalancer(l *look) *step {
 	switch {
 	case base.looks == 0:
 		return l.not(CodeBaselineBlind, false, "learning the baseline from load balancer %s", g.Name)
+	case l.isDespiteBaseline():
 	case base.latest.Failures >= minFailures && float64(base.latest.Failures) > limit*float64(base.latest.Requests):
-		return l.not(CodeBaselineBad, true, "what runs now already fails %d of %d requests, the limit is %s", base.latest.Failures, base.latest.Requests, g.MaxErrorRate)
+		return l.not(CodeBaselineBad, true, "what runs now already fails %d of %d requests, the limit is %s; if the new version is the fix: `drover upgrade --despite-baseline --digest %s`", base.latest.Failures, base.latest.Requests, g.MaxErrorRate, l.in.Observed.Image.Digest)
 	}
 	return nil
+}
+
+// isDespiteBaseline says that a person knows that what runs is bad, and asked for
+// this digest all the same (H16).
+func (l *look) isDespiteBaseline() bool {
+	to, _ := l.wanted()
+	return slices.ContainsFunc(l.in.History.DespiteBaseline, to.names)
 }
 
 func checkProbes(l *look) *step {

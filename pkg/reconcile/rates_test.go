@@ -22,7 +22,7 @@ var (
 const (
 	gatesPage = "../../docs/gates.md"
 	// fewRuns is how often a cell is simulated in the normal run of the tests.
-	fewRuns = 40
+	fewRuns = 60
 )
 
 // course is how often requests fail, in per cent, before the rollout and in it.

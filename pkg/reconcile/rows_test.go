@@ -12,6 +12,13 @@ import (
 func baking(t *testing.T) *paper {
 	t.Helper()
 	p := newPaper()
+	p.bake(t)
+	return p
+}
+
+// bake goes on to the middle of one.
+func (p *paper) bake(t *testing.T) {
+	t.Helper()
 	for i := range p.containers {
 		p.containers[i].ImageID = ""
 	}
@@ -23,7 +30,6 @@ func baking(t *testing.T) *paper {
 		}
 		p.run(2*time.Second, func(Decision) {})
 	}
-	return p
 }
 
 // looks decides n times on what edit makes of the snapshot, and returns the load
@@ -125,5 +131,39 @@ func TestDecideIsPure(t *testing.T) {
 	first, second := Decide(in), Decide(in)
 	if first.Phase != second.Phase || first.Code != second.Code || first.Action != second.Action || len(first.Events) != len(second.Events) {
 		t.Errorf("Decide gave %s %s %q, then %s %s %q", first.Phase, first.Code, first.Action, second.Phase, second.Code, second.Action)
+	}
+}
+
+// TestSlowAverageHolds: twice as slow and by 200 ms for five looks; the old version
+// is gone, so it is compared with the time before.
+func TestSlowAverageHolds(t *testing.T) {
+	at := func(ms int64) func(*observe.LoadBalancer) {
+		return func(lb *observe.LoadBalancer) {
+			for i := range lb.Servers {
+				lb.Servers[i].Latency, lb.Servers[i].Total = ms, observe.Counts{Requests: 500}
+			}
+		}
+	}
+	for _, c := range []struct {
+		before, now int64
+		looks       int
+		isHeld      bool
+	}{
+		{150, 400, 5, true},
+		{150, 400, 4, false},  // Not long enough.
+		{150, 290, 9, false},  // Not twice.
+		{50, 240, 9, false},   // Not by a fifth of a second.
+		{300, 620, 9, true},   //
+		{-1, 9000, 9, false},  // Nothing to compare with.
+		{150, -1, 9, false},   // HAProxy's average must not be used.
+		{9000, 150, 9, false}, // Faster.
+	} {
+		p := newPaper()
+		p.latency = c.before
+		p.bake(t)
+		f, d := p.looks(c.looks, at(c.now))
+		if isHeld := f.Verdict == Hold && f.Code == CodeSlower; isHeld != c.isHeld || d.Action == Rollback {
+			t.Errorf("%d ms after %d ms for %d looks: %s %s %s, action %q", c.now, c.before, c.looks, f.Verdict, f.Code, f.Detail, d.Action)
+		}
 	}
 }

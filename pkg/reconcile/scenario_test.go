@@ -233,6 +233,8 @@ func (p *paper) person(words []string) error {
 		say(Event{Kind: EventResumed})
 	case "pauses":
 		say(Event{Kind: EventPaused})
+	case "insists-on":
+		say(Event{Kind: EventReleased, Digests: []string{digest(words[1])}, DespiteBaseline: true})
 	case "retries":
 		say(Event{Kind: EventReleased, Digests: []string{digest(words[1])}})
 	default:

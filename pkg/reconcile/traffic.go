@@ -13,6 +13,11 @@ type lbMemory struct {
 	// neighbours are the other services behind the same load balancer, at most one
 	// more than observe.MaxOtherProxies.
 	neighbours []neighbour
+	// pace is how fast the servers answer.
+	pace pace
+	// shadow is what trials of the gate on this service have shown; nil before the
+	// first. It is never changed once a memory has it.
+	shadow *shadow
 	// synthetic are probes of new containers, apart from what users asked.
 	synthetic, syntheticFailures int64
 	// unknown are requests of servers behind which no container is known.
@@ -44,7 +49,24 @@ func (m *lbMemory) fromZero() *lbMemory {
 	if m == nil {
 		return nil
 	}
-	return &lbMemory{base: m.base, neighbours: quietened(m.neighbours)}
+	return &lbMemory{base: m.base, pace: pace{usual: m.pace.usual}, neighbours: quietened(m.neighbours), shadow: m.shadow.ofNewVersion()}
+}
+
+// ofNewVersion forgets the baseline as well: what runs is another version.
+func (m *lbMemory) ofNewVersion() *lbMemory {
+	if m == nil || m.shadow == nil {
+		return nil
+	}
+	return &lbMemory{shadow: m.shadow.ofNewVersion()}
+}
+
+// rates are what a new version is held to.
+func (m *lbMemory) rates(limit float64) rates {
+	r := m.base.rates(limit)
+	if m.shadow.isNervous() {
+		r.least = nervousPhi
+	}
+	return r
 }
 
 // countServers takes this look's counters into the memory. A container has a row
@@ -55,38 +77,55 @@ func (l *look) countServers() {
 		return
 	}
 	l.noteRows()
-	if lb.First {
+	if lb.First || len(lb.Servers) == 0 { // None: it was not asked, or has nothing of this service.
 		return
 	}
-	var fresh, old observe.Counts
-	serving := 0
+	var fresh, old side
 	for i := range l.mem.tracked {
-		delta := &l.rows.of(i).delta
-		switch {
-		case l.mem.tracked[i].version != l.svc().Launch.Version:
-			add(&old, *delta)
-		default:
-			add(&fresh, *delta)
-			if !l.mem.tracked[i].running.IsZero() {
-				serving++
-			}
+		t := &l.mem.tracked[i]
+		if t.version == l.svc().Launch.Version {
+			fresh.take(l.rows.of(i), t)
+		} else {
+			old.take(l.rows.of(i), t)
 		}
 	}
 	if l.mem.rollout != "" {
-		l.countRollout(fresh, old, serving)
+		l.countRollout(&fresh, &old)
 	} else if l.svc().State == observe.StateActive {
 		m := l.traffic()
-		m.base.learn(fresh, l.in.Now)
+		m.base.learn(fresh.counts, l.in.Now)
+		m.pace.learn(&fresh)
+		l.tryShadow()
 		m.neighbours = learnNeighbours(m.neighbours, lb)
 	}
 }
 
-func (l *look) countRollout(fresh, old observe.Counts, serving int) {
+// side is one side of a rollout in one look.
+type side struct {
+	counts observe.Counts
+	// serving is how many of its containers run.
+	serving int
+	// slow and timed are as in rows.
+	slow  int64
+	timed int
+}
+
+func (s *side) take(r *rows, t *tracked) {
+	add(&s.counts, r.delta)
+	s.slow += r.slow
+	s.timed += int(r.timed)
+	if !t.running.IsZero() {
+		s.serving++
+	}
+}
+
+func (l *look) countRollout(fresh, old *side) {
 	m := l.traffic()
 	limit := float64(*l.in.Target.Gates.LoadBalancer.MaxErrorRate)
-	m.served(serving)
-	l.rates = m.base.rates(limit)
-	m.count(fresh, old, &l.rates)
+	m.served(fresh.serving)
+	m.pace.count(fresh, old)
+	l.rates = m.rates(limit)
+	m.count(fresh.counts, old.counts, &l.rates)
 	m.neighbours = countNeighbours(m.neighbours, &l.in.Observed.LoadBalancer, limit)
 	a := m.accuse(&l.rates)
 	m.follow(&a, &l.rates, failingNeighbour(m.neighbours) != "")
@@ -142,6 +181,10 @@ func (t *rowTable) of(i int) *rows {
 type rows struct {
 	up, down, out, all int16
 	delta              observe.Counts
+	// slow is the sum of the usable average response times, in ms, and timed how many
+	// rows had one.
+	slow  int64
+	timed int16
 	// isUncounted says that a row is in mode tcp, which counts no requests: that
 	// nothing was served cannot be said.
 	isUncounted bool
@@ -160,6 +203,10 @@ func (r *rows) note(s *observe.Server) {
 	}
 	r.isUncounted = r.isUncounted || s.Uncounted
 	add(&r.delta, s.Delta)
+	if s.Latency >= 0 && s.Total.Requests >= minTimed {
+		r.slow += s.Latency
+		r.timed++
+	}
 }
 
 // rowText is the status of a container's last row that is not up.
