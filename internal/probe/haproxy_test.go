@@ -25,8 +25,8 @@ type haproxy struct {
 	binary, dir           string
 	public, stats, port42 int
 	// admin is the port of the runtime socket on TCP; on unix it is at socket().
-	admin int
-	process               *exec.Cmd
+	admin   int
+	process *exec.Cmd
 	// log is what all its processes wrote.
 	log      *os.File
 	backends []*backend

@@ -292,4 +292,8 @@ func TestOtherProxiesAreBounded(t *testing.T) {
 	if len(lb.OtherProxies) != observe.MaxOtherProxies || lb.Others.Requests != 10*observe.MaxOtherProxies {
 		t.Errorf("%d proxies and %d requests, want %d and all %d", len(lb.OtherProxies), lb.Others.Requests, observe.MaxOtherProxies, 10*observe.MaxOtherProxies)
 	}
+	// One goes, and one that was too many before takes its place: its past is not
+	// news.
+	f.set(func(f *fakeHAProxy) { f.rows = slices.Delete(f.rows, 1, 2) })
+	wantOthers(t, look(t, r, "k", running("1i1", "10.0.0.1")))
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
@@ -24,7 +23,7 @@ func (f *fetcher) ask(ctx context.Context, at *endpoint, body *bytes.Buffer) *ob
 		return socketProblem(ctx, err)
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	if _, err := io.WriteString(conn, at.command()); err != nil {
 		return socketProblem(ctx, err)
 	}

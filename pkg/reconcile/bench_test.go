@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"syscall"
 	"testing"
 	"time"
@@ -84,4 +86,32 @@ func processorTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// BenchmarkJudge20x500 decides once for each of twenty services of five hundred
+// containers in the middle of a rollout: with BenchmarkLook20x500 of internal/probe,
+// which reads as many pages, a whole look at twenty load balancers.
+func BenchmarkJudge20x500(b *testing.B) {
+	const services, containers = 20, 500
+	s := newTraffic(cell{course: course{before: 1, fresh: 1, old: 1}, clump: 3}, rand.New(rand.NewPCG(1, 1)))
+	s.begin()
+	v, lb := &s.in.Observed.Service, &s.in.Observed.LoadBalancer
+	for i := len(v.Containers); i < containers; i++ {
+		c, server := v.Containers[i%2], lb.Servers[i%2]
+		c.ID = fmt.Sprintf("1i%d", 1000+i)
+		server.Container = c.ID
+		v.Containers, lb.Servers = append(v.Containers, c), append(lb.Servers, server)
+	}
+	v.Scale = containers
+	b.ReportAllocs()
+	for b.Loop() {
+		for range services {
+			lb.Servers[b.N%containers].Delta = counts(20, 1)
+			s.in.Now = s.in.Now.Add(2 * time.Second)
+			d := Decide(s.in)
+			if s.in.Memory = d.Memory; len(d.Gates) == 0 {
+				b.Fatalf("%s %s: nothing was judged", d.Phase, d.Reason)
+			}
+		}
+	}
 }

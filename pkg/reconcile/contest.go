@@ -193,9 +193,9 @@ func (a *accusation) isBeyondIncident() bool {
 // follow notices the beginning and the end of an incident. What was counted in one
 // is thrown away with its end: it says nothing of the version.
 func (c *contest) follow(a *accusation, r *rates, othersFail bool) {
-	switch now := c.incidentNow(a, r, othersFail); {
-	case now == c.incident:
-	case now == noIncident:
+	switch now := c.incidentNow(a, r, othersFail); now {
+	case c.incident:
+	case noIncident:
 		*c = contest{oldSpread: c.oldSpread, batch: c.batch}
 	default:
 		c.incident, c.absolute, c.quiet = now, sequential{}, 0

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
@@ -274,5 +275,37 @@ func TestNeighbourIsHeldToItsOwnBaseline(t *testing.T) {
 	}
 	if failingNeighbour(before) != "" || failingNeighbour(quietened(list)) != "" {
 		t.Error("an older memory, or one that begins from zero, was changed")
+	}
+}
+
+// TestBaselineIsTheOldVersions: through rollout and probation the new version is
+// held to what ran before it, and learns nothing from itself; then it is the running
+// version, and the baseline begins anew. After a rollback the old one holds.
+func TestBaselineIsTheOldVersions(t *testing.T) {
+	p := newPaper()
+	*p.target.Gates.LoadBalancer.MaxErrorRate, p.target.Gates.LoadBalancer.MinRequests = 0.05, 59
+	p.behaviour["a"] = "errors=50"
+	p.run(time.Minute, func(Decision) {})
+	p.bake(t)
+	before := p.memory.lb.base.counts
+	if before.Failures == 0 {
+		t.Fatalf("the baseline is %+v, want failures of the old version", before)
+	}
+	p.run(30*time.Second, func(Decision) {})
+	if got := p.memory.lb.base.counts; p.last.Phase != Probation || got != before {
+		t.Errorf("%s with a baseline of %+v, want probation with the old version's %+v", p.last.Phase, got, before)
+	}
+	p.run(time.Minute, func(Decision) {})
+	if got := p.memory.lb.base.counts; p.last.Phase != Idle || got.Failures != 0 || got.Requests == 0 {
+		t.Errorf("%s with a baseline of %+v, want the new version's alone", p.last.Phase, got)
+	}
+	p.tag, p.seenAt, p.behaviour["c"] = "c", p.now, "errors=3"
+	running := p.memory.lb.base.counts
+	for i := 0; p.history.Last.Outcome != RolledBack && i < 600; i++ {
+		p.run(2*time.Second, func(Decision) {})
+	}
+	p.run(4*time.Second, func(Decision) {})
+	if got := p.memory.lb.base.counts; p.history.Last.Outcome != RolledBack || got.Requests < running.Requests {
+		t.Errorf("%s with a baseline of %+v, want what it was before, %+v, and more", p.history.Last.Outcome, got, running)
 	}
 }
