@@ -35,6 +35,7 @@ type bus struct {
 	mu      sync.Mutex
 	dirty   map[resource]bool
 	order   []resource
+	touched uint64 // Counts changes.
 	members map[*subscriber]struct{}
 }
 
@@ -62,6 +63,7 @@ func (b *bus) init() {
 func (b *bus) touch(k kind, id int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.touched++
 	r := resource{k, id}
 	if !b.dirty[r] {
 		b.dirty[r] = true
@@ -118,4 +120,11 @@ func (s *Server) changedContainers() {
 	for _, f := range slices.Clone(s.onChange) {
 		f()
 	}
+}
+
+// Changes counts the changes of records: who looks often need not look when it is what it was.
+func (s *Server) Changes() uint64 {
+	s.bus.mu.Lock()
+	defer s.bus.mu.Unlock()
+	return s.bus.touched
 }

@@ -3,6 +3,7 @@ package ranchersim
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +33,7 @@ func (s *Server) list(q *request, sch *schema) (object, *apiError) {
 	if q.view.caller.project == nil {
 		return nil, plainError(http.StatusForbidden)
 	}
-	return s.collection(q, sch, s.records(q.view, sch), true), nil
+	return s.collection(q, sch, s.records(q.view, sch), ofType), nil
 }
 
 // projectList has no pages; only id, uuid and name filter it, and a key sees its own project alone.
@@ -83,20 +84,35 @@ func (q *request) self() string {
 	return root + strings.TrimSuffix(q.r.URL.Path, "/")
 }
 
-// collection filters, sorts, pages and renders. Links ignore filters, as Rancher's do.
-func (s *Server) collection(q *request, sch *schema, list []*record, filterable bool) object {
+// reach is how a collection was come to; what may be asked of it differs.
+type reach int
+
+const (
+	ofType     reach = iota // /services: filters, order, pages.
+	throughMap              // A link through other records, such as a service's instances: pages alone.
+	toChildren              // A link to what belongs to a record: everything at once; filters are shown, not applied (recorded).
+)
+
+// collection filters, sorts, pages and renders.
+func (s *Server) collection(q *request, sch *schema, list []*record, how reach) object {
 	filters := filterSet{}
-	if filterable {
+	if how != throughMap {
 		filters = parseFilters(q.query, sch)
 	}
 	list = slices.DeleteFunc(list, func(r *record) bool {
-		return r.removed && len(filters["removed"]) == 0 || !filters.match(r, sch)
+		return r.removed && len(filters["removed"]) == 0 || how == ofType && !filters.match(r, sch)
 	})
 	sortField, descending := q.sortOrder(sch)
-	sortRecords(list, sortField, descending)
+	if how == ofType {
+		sortRecords(list, sortField, descending)
+	}
 	limit, offset := q.page()
 	total := len(list)
-	list = list[min(offset, total):min(offset+limit, total)]
+	if how == toChildren {
+		offset, total = 0, min(total, limit) // Nothing follows.
+	} else {
+		list = list[min(offset, total):min(offset+limit, total)]
+	}
 	data := make([]object, len(list))
 	for n, r := range list {
 		data[n] = s.withIncludes(q, *r)
@@ -112,8 +128,16 @@ func (s *Server) collection(q *request, sch *schema, list []*record, filterable 
 		{"pagination", q.pagination(limit, offset, total)},
 		{"sort", q.sortInfo(sortField, descending)},
 		{"filters", filters.render(sch)},
-		{"createDefaults", object{}},
+		{"createDefaults", q.createDefaults(sch, how)},
 	}
+}
+
+// createDefaults are what a service created through a stack's own list would get.
+func (q *request) createDefaults(sch *schema, how reach) object {
+	if how != toChildren || !sch.isService() || lower(q.rest[0]) != "stacks" {
+		return object{}
+	}
+	return object{{"stackId", q.rest[1]}}
 }
 
 // resourceType is the schema's id; v1 names the stack's services after their parent, as recorded.
@@ -169,11 +193,14 @@ func (q *request) withQuery(name, value string) string {
 	return q.self() + "?" + strings.Join(append(kept, name+"="+value), "&")
 }
 
+// orderParameters are taken out of an address, each with the & before it (so one may remain in front; recorded).
+var orderParameters = regexp.MustCompile(`&?(?:sort|order)=[^&]*`)
+
 func (q *request) sortLinks(sch *schema) object {
 	o := object{}
 	prefix := q.self() + "?"
-	if q.r.URL.RawQuery != "" {
-		prefix += q.r.URL.RawQuery + "&"
+	if rest := orderParameters.ReplaceAllString(q.r.URL.RawQuery, ""); rest != "" {
+		prefix += rest + "&"
 	}
 	for _, c := range sch.columns {
 		o.set(c, prefix+"sort="+c)

@@ -6,14 +6,20 @@ import (
 
 // create registers a service; it becomes inactive, and active from there when asked for.
 func (s *Server) create(ctx context.Context, p *process) error {
-	if !s.sleep(ctx, registerTime) {
+	if !s.sleep(ctx, registerTime/5) {
+		return context.Cause(ctx)
+	}
+	s.mu.Lock()
+	if p.service.secondaries == nil {
+		p.service.secondaries = []map[string]any{}
+		s.touchService(p.service)
+	}
+	s.mu.Unlock()
+	if !s.sleep(ctx, registerTime*4/5) {
 		return context.Cause(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.service.secondaries == nil {
-		p.service.secondaries = []map[string]any{}
-	}
 	s.linkTargets(p.service)
 	s.bus.touch(kindStack, p.service.stack.id)
 	return nil
@@ -21,17 +27,17 @@ func (s *Server) create(ctx context.Context, p *process) error {
 
 // activate creates and starts the containers. It waits for them to run, not for their health.
 func (s *Server) activate(ctx context.Context, p *process) error {
-	defer s.event(p, "service.activate", "Activating service", false)()
-	return s.reconcileAndCount(ctx, p)
+	return s.whole(p, "Activating service", func() error { return s.reconcileAndCount(ctx, p) })
 }
 
 // update acts on a change of scale or the like, and repairs an active service.
 func (s *Server) update(ctx context.Context, p *process) error {
-	defer s.event(p, "service.update", "Updating service", false)()
-	if !s.sleep(ctx, stepTime) {
-		return context.Cause(ctx)
-	}
-	return s.reconcileAndCount(ctx, p)
+	return s.whole(p, "Updating service", func() error {
+		if !s.sleep(ctx, stepTime) {
+			return context.Cause(ctx)
+		}
+		return s.reconcileAndCount(ctx, p)
+	})
 }
 
 // reconcileAndCount recomputes currentScale as only activate and update do (ServiceUpdateActivate#handle).
@@ -57,38 +63,42 @@ func (s *Server) reconcileAndCount(ctx context.Context, p *process) error {
 
 // deactivate stops the containers without waiting for them.
 func (s *Server) deactivate(ctx context.Context, p *process) error {
-	defer s.event(p, "service.deactivate", "Deactivating service", false)()
-	s.mu.Lock()
-	for _, i := range p.service.instances {
-		if i.state != stateStopped && i.state != stateRemoving && i.state != stateError {
-			s.halt(i)
+	return s.whole(p, "Deactivating service", func() error {
+		s.mu.Lock()
+		for _, i := range p.service.instances {
+			if i.state != stateStopped && i.state != stateRemoving && i.state != stateError {
+				s.halt(i)
+			}
 		}
-	}
-	s.mu.Unlock()
-	s.sleep(ctx, stepTime)
-	return nil
+		s.mu.Unlock()
+		s.sleep(ctx, stepTime)
+		return nil
+	})
 }
 
 // removeService takes the containers away and then the service.
 func (s *Server) removeService(ctx context.Context, p *process) error {
-	defer s.event(p, "service.remove", "Removing service", false)()
-	s.mu.Lock()
-	all := append([]*instance(nil), p.service.instances...)
-	p.service.units = nil
-	s.mu.Unlock()
-	s.removeInstances(ctx, all)
-	s.sleep(ctx, settleTime)
-	return nil
+	return s.whole(p, "Removing service", func() error {
+		s.mu.Lock()
+		all := append([]*instance(nil), p.service.instances...)
+		p.service.units = nil
+		s.mu.Unlock()
+		s.removeInstances(ctx, all)
+		s.sleep(ctx, settleTime)
+		return nil
+	})
 }
 
 // upgrade shows the posted strategy and runs the loop. It also continues a canceled upgrade.
 func (s *Server) upgrade(ctx context.Context, p *process) error {
-	defer s.event(p, "service.upgrade", "Upgrading service", false)()
 	if p.executions == 1 && !s.sleep(ctx, upgradeVisible) {
 		return context.Cause(ctx)
 	}
 	s.showUpgrade(p)
-	return s.roll(ctx, p, true)
+	return s.whole(p, "Upgrading service", func() error {
+		s.sleep(ctx, upgradeBegins)
+		return s.roll(ctx, p, true)
+	})
 }
 
 // showUpgrade writes the upgrade field: it happens when the process starts, not in the POST (ServiceUpgrade#handle).
@@ -116,28 +126,30 @@ func (s *Server) roll(ctx context.Context, p *process, forward bool) error {
 // finishUpgrade runs the whole loop once more, with its waits for health, and only then deletes the old containers.
 // So it hangs while a new container is not healthy; cancelupgrade is the way out.
 func (s *Server) finishUpgrade(ctx context.Context, p *process) error {
-	defer s.event(p, "service.finishupgrade", "Finishing upgrade", false)()
-	if err := s.roll(ctx, p, true); err != nil {
-		return err
-	}
-	if err := s.faults.stall(ctx, FaultStallFinish, s, p); err != nil {
-		return err
-	}
-	s.removeMarked(ctx, p.service)
-	return s.reconcile(ctx, p, "service.finishupgrade")
+	return s.whole(p, "Finishing upgrade", func() error {
+		if err := s.roll(ctx, p, true); err != nil {
+			return err
+		}
+		if err := s.faults.stall(ctx, FaultStallFinish, s, p); err != nil {
+			return err
+		}
+		s.removeMarked(ctx, p.service)
+		return s.reconcile(ctx, p, "service.finishupgrade")
+	})
 }
 
 // rollback runs the loop towards the previous configurations, without waiting for health, and deletes what is left.
 func (s *Server) rollback(ctx context.Context, p *process) error {
-	defer s.event(p, "service.rollback", "Rolling back service", false)()
-	if err := s.faults.stall(ctx, FaultStallRollback, s, p); err != nil {
-		return err
-	}
-	if err := s.roll(ctx, p, false); err != nil {
-		return err
-	}
-	s.removeMarked(ctx, p.service)
-	return s.reconcile(ctx, p, "service.rollback")
+	return s.whole(p, "Rolling back service", func() error {
+		if err := s.faults.stall(ctx, FaultStallRollback, s, p); err != nil {
+			return err
+		}
+		if err := s.roll(ctx, p, false); err != nil {
+			return err
+		}
+		s.removeMarked(ctx, p.service)
+		return s.reconcile(ctx, p, "service.rollback")
+	})
 }
 
 func (s *Server) removeMarked(ctx context.Context, svc *service) {
@@ -149,13 +161,15 @@ func (s *Server) removeMarked(ctx context.Context, svc *service) {
 		}
 	}
 	s.mu.RUnlock()
-	s.removeInstances(ctx, marked)
+	if len(marked) > 0 {
+		s.removeInstances(ctx, marked)
+		s.sleep(ctx, removedTime)
+	}
 }
 
 // restart stops and starts the same containers in batches, waiting for the health of all before each
 // (UpgradeManagerImpl#restart).
 func (s *Server) restart(ctx context.Context, p *process) error {
-	defer s.event(p, "service.restart", "Restarting service", false)()
 	s.mu.RLock()
 	strategy, _ := p.input["rollingRestartStrategy"].(map[string]any)
 	r := &rollout{
@@ -168,7 +182,7 @@ func (s *Server) restart(ctx context.Context, p *process) error {
 	}
 	units := append([]*unit(nil), p.service.units...)
 	s.mu.RUnlock()
-	return r.restart(ctx, units)
+	return s.whole(p, "Restarting service", func() error { return r.restart(ctx, units) })
 }
 
 func (r *rollout) restart(ctx context.Context, units []*unit) error {

@@ -119,24 +119,24 @@ func (s *Server) setHealth(i *instance, health string) {
 	s.trigger(i.service)
 }
 
-// healthSoon has the service's healthState recomputed in a moment, as the stack-reconcile item does. The caller
-// holds mu.
+// healthSoon works out the service's healthState and shows it in a moment: the stack-reconcile item takes as long. What
+// happens in between counts the next time. The caller holds mu.
 func (s *Server) healthSoon(svc *service) {
-	if svc.healthDirty {
+	health := s.serviceHealth(svc)
+	if health == svc.healthNext {
 		return
 	}
-	svc.healthDirty = true
+	svc.healthNext = health
 	s.spawn(func(ctx context.Context) {
 		s.sleep(ctx, healthLag)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		svc.healthDirty = false
-		s.recomputeHealth(svc)
+		s.showHealth(svc, health)
 	})
 }
 
-func (s *Server) recomputeHealth(svc *service) {
-	if health := s.serviceHealth(svc); health != svc.healthState {
+func (s *Server) showHealth(svc *service, health string) {
+	if health != svc.healthState {
 		svc.healthState = health
 		s.touchService(svc)
 		s.bus.touch(kindStack, svc.stack.id)
@@ -193,16 +193,27 @@ func (s *Server) tally(svc *service) tally {
 	return t
 }
 
-// stackHealth aggregates its services: the worst of them. The caller holds mu.
+// stackHealth aggregates services as a service does containers: one that initializes outweighs one that is degraded
+// (calculateStackHealthState). The caller holds mu.
 func (s *Server) stackHealth(st *stack) string {
-	rank := map[string]int{healthHealthy: 0, "started-once": 0, healthInitializing: 1, "degraded": 2, healthUnhealthy: 3}
-	worst := healthHealthy
+	count := map[string]int{}
+	all := 0
 	for _, svc := range s.services {
-		if svc.stack == st && svc.removed.IsZero() && rank[svc.healthState] > rank[worst] {
-			worst = svc.healthState
+		if svc.stack == st && svc.removed.IsZero() {
+			count[svc.healthState]++
+			all++
 		}
 	}
-	return worst
+	switch {
+	case count[healthHealthy]+count["started-once"] == all:
+		return healthHealthy
+	case count[healthInitializing] > 0:
+		return healthInitializing
+	case count[healthHealthy]+count["started-once"]+count["degraded"] > 0:
+		return "degraded"
+	default:
+		return healthUnhealthy
+	}
 }
 
 // removeOverdue takes away containers that initialize for longer than their timeout; without one they may for ever.
@@ -236,7 +247,9 @@ func (s *Server) isOverdue(i *instance) bool {
 		field = "reinitializingTimeout"
 	}
 	timeout := millis(i.healthCheck()[field], 0)
-	return timeout > 0 && i.state == stateRunning && i.isInitializing() && time.Since(i.initSince) > s.scaled(timeout)
+	// Whether it runs is not asked: an old container that an upgrade stopped while it initialized goes as well (recorded).
+	lives := i.state == stateRunning || i.state == stateStopped
+	return timeout > 0 && lives && i.isInitializing() && time.Since(i.initSince) > s.scaled(timeout)
 }
 
 // trigger has an active service looked at again, and repaired by an update when something is wrong with it. In every
@@ -267,8 +280,9 @@ func (s *Server) logTrigger(svc *service, c census) {
 	s.mu.Lock()
 	p := &process{name: "trigger", service: svc, transaction: s.uuid()}
 	s.mu.Unlock()
-	end := s.event(p, "service.trigger", "Re-evaluating state", false)
-	s.info(p, "service.trigger.info", c.String())
-	s.info(p, "service.trigger.info", "Service already reconciled")
-	end()
+	_ = s.whole(p, "Re-evaluating state", func() error {
+		s.info(p, "service.trigger.info", c.String())
+		s.info(p, "service.trigger.info", "Service already reconciled")
+		return nil
+	})
 }

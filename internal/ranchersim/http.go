@@ -17,9 +17,10 @@ func (s *Server) Handler() http.Handler { return s.faults.middleware(s, http.Han
 
 // target is a parsed path: the version, the project in it and what follows.
 type target struct {
-	version string
-	project string   // "" when the path names none.
-	rest    []string // Type, id, link.
+	version  string
+	project  string   // "" when the path names none.
+	isItself bool     // The path names the project and nothing in it.
+	rest     []string // Type, id, link.
 }
 
 // parsePath splits a path as ApiRequestParser#parse does; /projects/<id> is taken off when something follows it.
@@ -32,7 +33,7 @@ func parsePath(path string) (target, bool) {
 	if len(t.rest) > 2 && t.rest[0] == "projects" && lower(t.rest[2]) != "projectmembers" {
 		t.project, t.rest = t.rest[1], t.rest[2:]
 	} else if len(t.rest) == 2 && t.rest[0] == "projects" {
-		t.project = t.rest[1]
+		t.project, t.isItself = t.rest[1], true
 	}
 	return t, true
 }
@@ -88,7 +89,7 @@ func baseURL(r *http.Request, t target) string {
 		host = f
 	}
 	base := scheme + "://" + host + "/" + t.version
-	if t.project != "" {
+	if t.project != "" && !t.isItself {
 		base += "/projects/" + t.project
 	}
 	return lower(base)

@@ -18,6 +18,7 @@ const (
 	prefixSecret    = "1se"
 	prefixEvent     = "1ce"
 	prefixAudit     = "1al"
+	prefixProcess   = "1pi"
 	prefixV1Stack   = "1e"
 )
 

@@ -20,6 +20,7 @@ func (s *Server) newInstance(svc *service, u *unit, config string) *instance {
 		mapID: s.next(prefixExposeMap), mapUUID: s.uuid(), managed: true,
 		state: stateRequested, createIndex: svc.createIndex, created: s.now(),
 	}
+	u.last = i.id
 	s.instances[i.id] = i
 	svc.instances = append(svc.instances, i)
 	s.touchInstance(i)
@@ -72,7 +73,7 @@ func (s *Server) startUp(ctx context.Context, i *instance, generation int) error
 	if err := step(stateStarting, "Scheduling", startPhase); err != nil {
 		return err
 	}
-	if !s.update1(i, generation, func() { s.place(i) }) {
+	if !s.update1(i, generation, func() { s.place(i); s.openEndpoints(i) }) {
 		return errLate
 	}
 	for _, phase := range []string{"Networking", "Storage"} {
@@ -100,6 +101,12 @@ func (i *instance) startCountNow(s *Server) int {
 func (s *Server) startProcess(ctx context.Context, i *instance, generation int) error {
 	spec := s.containerSpec(i)
 	var proc Process
+	if s.runtime == nil {
+		if err := simulatedFailure(spec); err != nil {
+			s.update1(i, generation, func() { i.externalID = s.newExternalID() })
+			return err
+		}
+	}
 	if s.runtime != nil && spec.Image != "" {
 		imageID, err := s.runtime.Pull(ctx, spec.Image)
 		if err != nil {
@@ -120,6 +127,15 @@ func (s *Server) startProcess(ctx context.Context, i *instance, generation int) 
 	}
 	if !s.update1(i, generation, func() { s.running(ctx, i, generation) }) {
 		return errLate
+	}
+	return nil
+}
+
+// simulatedFailure is what Cattle's own simulator of hosts, which stands in for a runtime, makes of a label: it fails
+// the step that the label names.
+func simulatedFailure(spec ContainerSpec) error {
+	if step, ok := strings.CutSuffix(spec.Labels["test"], "::fail"); ok {
+		return errors.New("Failing [" + step + "]")
 	}
 	return nil
 }
@@ -206,7 +222,7 @@ func (s *Server) load(h *host) int {
 func (s *Server) attach(i *instance, proc Process) {
 	i.process = proc
 	if i.externalID == "" {
-		i.externalID = hex.EncodeToString(s.bytes(32))
+		i.externalID = s.newExternalID()
 	}
 	switch {
 	case proc != nil:
@@ -221,6 +237,14 @@ func (s *Server) attach(i *instance, proc Process) {
 	}
 	s.beginHealth(i, first)
 	s.setState(i, stateStarting, "Post-network")
+}
+
+// newExternalID is Docker's id of a new container; Cattle's simulator takes a uuid. The caller holds mu.
+func (s *Server) newExternalID() string {
+	if s.runtime == nil {
+		return s.uuid()
+	}
+	return hex.EncodeToString(s.bytes(32))
 }
 
 // running shows the container running and begins to watch it. The caller holds mu.
@@ -288,7 +312,13 @@ func (s *Server) setState(i *instance, state, message string) {
 	if state != stateError {
 		i.transError = false
 	}
+	if state == stateStopped || state == stateRemoved || state == stateError {
+		s.closeEndpoints(i)
+	}
 	s.touchInstance(i)
+	if i.host != nil && (state == stateRunning || state == stateStopped || state == stateRemoved) {
+		s.bus.touch(kindHost, i.host.id)
+	}
 	i.service.signal()
 }
 

@@ -32,6 +32,11 @@ func (o object) get(key string) any {
 	return nil
 }
 
+// remove takes a key away.
+func (o *object) remove(key string) {
+	*o = slices.DeleteFunc(*o, func(m member) bool { return m.key == key })
+}
+
 // MarshalJSON implements json.Marshaler.
 func (o object) MarshalJSON() ([]byte, error) { return appendJSON(nil, o), nil }
 

@@ -77,6 +77,7 @@ type service struct {
 	upgrade      map[string]any   // The last upgrade as shown; survives finish and rollback.
 	pending      map[string]any   // An upgrade as posted, shown only when its process starts.
 
+	endpoints []any       // Host ports in use; nil until there was one.
 	units     []*unit     // The current deployment units.
 	instances []*instance // Not removed ones, old and new, by id.
 
@@ -84,8 +85,8 @@ type service struct {
 	lock    chan struct{} // Cattle's service lock; one process works at a time.
 	changed chan struct{} // Closed and replaced when an instance or the state changes.
 
-	healthDirty bool // A recomputation of healthState is under way.
-	triggered   bool // A look whether something must be repaired is under way.
+	healthNext string // What healthState is about to be.
+	triggered  bool   // A look whether something must be repaired is under way.
 }
 
 // unit is a deployment unit: one container of every launch configuration.
@@ -93,6 +94,7 @@ type unit struct {
 	uuid  string
 	index int
 	host  *host // Set for global services.
+	last  int   // Id of its newest container.
 }
 
 // instance is a container.

@@ -78,6 +78,7 @@ func (s *Server) execute(ctx context.Context, p *process) bool {
 		return true
 	}
 	s.begin(p)
+	s.sleep(ctx, beginTime)
 	return s.settle(ctx, p, s.handle(ctx, p))
 }
 
@@ -126,8 +127,9 @@ func (s *Server) settle(ctx context.Context, p *process, err error) bool {
 	svc := p.service
 	switch {
 	case errors.Is(err, errStateChanged):
-		// The text is written into the process that took over, where it is not an error.
-		if isTransitioning(svc.state) {
+		// The text is written into the process that took over, where it is not an error. An update leaves the state as
+		// it is, so nothing changed.
+		if isTransitioning(svc.state) && svc.process != nil && svc.process.name != "update" {
 			svc.transMessage = err.Error()
 		}
 	case err == nil && svc.process == p:
@@ -149,11 +151,12 @@ func (s *Server) finish(p *process) {
 	if svc.state == stateRemoved {
 		svc.removed = s.now()
 	}
-	s.healthSoon(svc)
 	s.changedContainers()
 	if p.name == "create" && toBool(svc.fields["startOnCreate"]) {
-		s.schedule(svc, "activate")
+		s.schedule(svc, "activate") // healthState stays healthy until a container runs (recorded).
+		return
 	}
+	s.healthSoon(svc)
 }
 
 // note shows why an execution ended early. The caller holds mu.
@@ -164,7 +167,6 @@ func (s *Server) note(p *process, err error) {
 	if !errors.As(err, &wait) {
 		svc.transError = true
 	}
-	s.logException(p, err)
 }
 
 // waitForReplay waits for the scanner to run the process again; it is false when that will not happen. The delay is

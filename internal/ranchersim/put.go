@@ -128,6 +128,7 @@ func (s *Server) scheduleUpdate(svc *service, changed map[string]any) {
 	case stateInactive, stateActive, stateUpdatingActive, stateActivating:
 		s.schedule(svc, "update")
 	case stateUpgrading, stateCanceling, stateRollingBack, stateFinishing:
+		svc.transError, svc.transMessage = false, "" // A process was scheduled; what the other one said is gone.
 		if _, ok := changed["scale"]; ok {
 			s.overtake(svc)
 		}

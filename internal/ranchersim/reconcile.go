@@ -47,14 +47,13 @@ func (s *Server) reconcile(ctx context.Context, p *process, prefix string) error
 		return nil
 	}
 	s.removeUnits(ctx, p, c)
-	end := s.event(p, prefix+".wait", "Waiting for instances to start", true)
-	wanted := s.fill(p)
-	err := s.waitForStart(ctx, svc, wanted)
-	end()
+	err := s.part(p, prefix+".wait", "Waiting for instances to start", func() error {
+		return s.waitForStart(ctx, svc, s.fill(ctx, p))
+	})
 	if err != nil {
 		return err
 	}
-	s.sleep(ctx, settleTime)
+	s.awaitPublication(ctx)
 	s.mu.RLock()
 	c = s.takeCensus(svc)
 	s.mu.RUnlock()
@@ -162,7 +161,7 @@ func (s *Server) removeUnits(ctx context.Context, p *process, c census) {
 	s.mu.Unlock()
 	if len(gone) > 0 {
 		s.removeInstances(ctx, gone)
-		s.sleep(ctx, settleTime)
+		s.awaitPublication(ctx)
 	}
 }
 
@@ -184,22 +183,28 @@ func levelOf(i *instance) string {
 	return "info"
 }
 
-// fill creates missing units and containers and starts stopped ones; it returns everything that has to run.
-func (s *Server) fill(p *process) []*instance {
+// fill creates missing units and containers, one after the other, and starts stopped ones; it returns everything that
+// has to run.
+func (s *Server) fill(ctx context.Context, p *process) []*instance {
+	svc := p.service
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	svc := p.service
 	if !isServing(svc.state) {
 		return nil
 	}
 	s.addUnits(svc)
-	var wanted []*instance
-	for _, u := range svc.units {
+	for _, u := range slices.Clone(svc.units) {
 		for _, name := range svc.missingConfigs(u) {
 			i := s.newInstance(svc, u, name)
 			s.instanceLog(p, i, "create", "Creating extra service instance", "info")
 			s.launch(i)
+			s.mu.Unlock()
+			s.sleep(ctx, creationGap)
+			s.mu.Lock()
 		}
+	}
+	var wanted []*instance
+	for _, u := range svc.units {
 		for _, i := range svc.unitInstances(u) {
 			if i.state == stateStopped && (!i.startsOnce() || i.startCount == 0) {
 				s.instanceLog(p, i, "start", "Starting stopped instance", "info")

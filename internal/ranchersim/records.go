@@ -245,7 +245,10 @@ func (s *Server) link(q *request, rec record, name string) (object, *apiError) {
 	case sch == nil:
 		return nil, notFound()
 	}
-	return s.collection(q, sch, list, false), nil
+	if lower(name) == "instances" {
+		return s.collection(q, sch, list, throughMap), nil
+	}
+	return s.collection(q, sch, list, toChildren), nil
 }
 
 // linked finds what a link leads to.
@@ -340,15 +343,27 @@ func (s *Server) withIncludes(q *request, rec record) object {
 	list, sch, single := s.linked(q.view, rec, lower(name))
 	switch {
 	case single != nil:
-		o.set(name, single.render())
+		o.set(name, asIncluded(single.render()))
 	case sch != nil:
 		rendered := []object{}
 		for _, r := range list {
 			if !r.removed {
-				rendered = append(rendered, r.render())
+				rendered = append(rendered, asIncluded(r.render()))
 			}
 		}
 		o.set(name, rendered)
+	}
+	return o
+}
+
+// asIncluded leaves out what Rancher adds only where a record is asked for itself (recorded).
+func asIncluded(o object) object {
+	o.remove("healthcheckStates")
+	for n := range o {
+		switch o[n].key {
+		case "instanceIds", "serviceIds":
+			o[n].value = nil
+		}
 	}
 	return o
 }

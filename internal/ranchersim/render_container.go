@@ -1,6 +1,7 @@
 package ranchersim
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -48,10 +49,11 @@ func (v view) container(i *instance) object {
 			o.set(name, v.containerField(i, name))
 		}
 	}
-	if v.server.runtime != nil {
-		o.set("dockerPorts", []any{}) // The agent's; simulated hosts report none.
+	// Two fields that no schema has: the agent's report of the bound ports, and what each health checker says.
+	if v.server.runtime != nil && i.startCount > 0 && i.state != stateError {
+		o.set("dockerPorts", orDefault(i.launch["ports"], []any{}))
 	}
-	if i.healthState != "" && i.host != nil && i.state != stateRemoved {
+	if i.healthState != "" && i.host != nil && i.removed.IsZero() {
 		o.set("healthcheckStates", []any{map[string]any{"hostId": formatID(prefixHost, i.host.id), "healthState": i.healthState}})
 	}
 	return o
@@ -72,11 +74,13 @@ func (v view) containerField(i *instance, name string) any {
 		return i.dnsSearch()
 	case "dataVolumeMounts":
 		return orDefault(i.launch[name], map[string]any{})
-	case "dataVolumes", "internalVolumes":
+	case "internalVolumes":
 		return orDefault(i.launch[name], []any{})
+	case "dataVolumes":
+		return i.dataVolumes()
 	case "ports", "userPorts":
 		// An agent reports the ports back, none of them as an empty list; without one they stay as they were given.
-		if v.server.runtime != nil {
+		if v.server.runtime != nil && i.startCount > 0 {
 			return orDefault(i.launch["ports"], []any{})
 		}
 		return i.launch[name]
@@ -101,6 +105,9 @@ func (v view) containerField(i *instance, name string) any {
 	case "nativeContainer":
 		return false
 	case "serviceIds":
+		if !i.removed.IsZero() {
+			return nil
+		}
 		return []string{formatID(prefixService, i.service.id)}
 	case "stackId", "serviceId":
 		return nil // Unset for containers of a service, as recorded.
@@ -115,6 +122,18 @@ func (v view) containerField(i *instance, name string) any {
 	default:
 		return i.launch[name]
 	}
+}
+
+// dataVolumes are those asked for, and where a container finds the key of its own.
+func (i *instance) dataVolumes() any {
+	volumes, _ := i.launch["dataVolumes"].([]any)
+	if isTrue(label(i.launch, labelCreateAgent)) && text(label(i.launch, "io.rancher.container.agent.volumes_strategy")) != "skip" {
+		volumes = append(slices.Clone(volumes), "/var/lib/rancher/etc:/var/lib/rancher/etc:ro")
+	}
+	if volumes == nil {
+		return []any{}
+	}
+	return volumes
 }
 
 func orDefault(v, missing any) any {
@@ -162,8 +181,14 @@ func (s *Server) labels(i *instance) map[string]any {
 	}
 	if s.runtime != nil && i.externalID != "" {
 		labels["io.rancher.container.uuid"], labels["io.rancher.container.name"] = i.uuid, i.name
+		labels["io.rancher.container.mac_address"] = macAddress(i.id)
 	}
 	return labels
+}
+
+// macAddress is an address of the locally administered kind, as Rancher gives containers.
+func macAddress(n int) string {
+	return fmt.Sprintf("02:52:bd:%02x:%02x:%02x", n>>16&255, n>>8&255, n&255)
 }
 
 // exposeMap renders what ties a container to its service. managed is false once the container is marked for upgrade.

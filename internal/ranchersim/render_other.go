@@ -142,7 +142,11 @@ func (v view) hostInstances(h *host) any {
 
 // serviceLog renders a line of the service log.
 func (v view) serviceLog(e *logEntry) object {
-	o := v.head(formatID(prefixLog, e.id), "serviceLog", "serviceLog", []string{"account", "service"}, nil)
+	links := []string{"account", "service"}
+	if e.instance > 0 {
+		links = []string{"account", "instance", "service"}
+	}
+	o := v.head(formatID(prefixLog, e.id), "serviceLog", "serviceLog", links, nil)
 	o.set("accountId", formatID(prefixProject, e.service.project.id))
 	o.setDate("created", e.created)
 	o.set("description", e.description)
@@ -185,9 +189,7 @@ func (v view) project(p *project) object {
 		return v.v1Project(p)
 	}
 	id := formatID(prefixProject, p.id)
-	root := v
-	root.base = v.rootBase()
-	o := root.head(id, "project", "account", nil, []string{"defaultNetworkId"})
+	o := v.head(id, "project", "account", nil, []string{"defaultNetworkId"})
 	o.set("name", p.name)
 	o.set("state", p.state)
 	o.setDate("created", p.created)
@@ -209,15 +211,16 @@ func (v view) project(p *project) object {
 	return o
 }
 
-// projectLinks are the collections of a project, at the root in v2 (recorded for a container's own key) and likewise
-// below the project for others.
+// projectLinks are the collections of a project. They stand below the project as it was asked for, twice if need be, and
+// one more than that (recorded).
 func (v view) projectLinks(id string) object {
-	self := v.rootBase() + "/projects/" + id
+	self := v.url("projects", id)
 	links := object{{"self", self}}
 	for _, s := range sortedSchemas {
 		if s.allowsCollection("GET") && !v.caller.hidden()[s.ID] {
 			links.set(s.PluralName, self+"/"+lower(s.PluralName))
 		}
 	}
+	links.set("hostStats", self+"/projects/"+id+"/hoststats")
 	return links
 }

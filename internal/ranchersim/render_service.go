@@ -24,7 +24,11 @@ func (v view) service(svc *service) object {
 	if a := v.server.faults.shown(FaultHiddenAction, svc); a != nil {
 		actions = slices.DeleteFunc(slices.Clone(actions), func(name string) bool { return name == a.Action })
 	}
-	o := v.head(formatID(prefixService, svc.id), svc.kind, "service", serviceLinks, actions)
+	links := serviceLinks
+	if schemas[svc.kind].isDriver() {
+		links = links[:len(links)-1] // No containerStats.
+	}
+	o := v.head(formatID(prefixService, svc.id), svc.kind, "service", links, actions)
 	o.set("name", svc.name)
 	o.set("state", state)
 	sch := schemas[svc.kind]
@@ -42,6 +46,9 @@ func (v view) service(svc *service) object {
 		default:
 			o.set(name, v.serviceField(svc, name))
 		}
+	}
+	if svc.kind == "loadBalancerService" && svc.secondaries != nil {
+		o.set("secondaryLaunchConfigs", v.hideAll(svc.secondaries)) // No field of its schema, yet there once it is set.
 	}
 	if v.version == apiV1 {
 		o.set("environmentId", formatID(prefixV1Stack, svc.stack.id))
@@ -66,6 +73,9 @@ func (v view) serviceField(svc *service, name string) any {
 	case "accountId":
 		return formatID(prefixProject, svc.project.id)
 	case "createIndex":
+		if !svc.keepsUnits() {
+			return nil
+		}
 		return orNullInt(svc.createIndex, 0)
 	case "currentScale":
 		return orNullInt(svc.currentScale, -1)
@@ -78,7 +88,7 @@ func (v view) serviceField(svc *service, name string) any {
 	case "launchConfig":
 		return orNullMap(v.hide(svc.launchConfig))
 	case "publicEndpoints":
-		return v.publicEndpoints(svc)
+		return publicEndpoints(svc)
 	case "scale":
 		return svc.scale
 	case "secondaryLaunchConfigs":
@@ -121,28 +131,75 @@ func instanceIDs(list []*instance) any {
 	return ids
 }
 
-// publicEndpoints are the host ports of the running managed containers.
-func (v view) publicEndpoints(svc *service) any {
-	var list []any
+// publicEndpoints are the host ports in use: null until there was one, and then a list.
+func publicEndpoints(svc *service) any {
+	if svc.endpoints == nil {
+		return svc.fields["publicEndpoints"]
+	}
+	return svc.endpoints
+}
+
+// openEndpoints notes the host ports of a container that is about to start. One that an old container of the service
+// has already stays that one's (recorded: after an upgrade with startFirst it names the old container). The caller
+// holds mu.
+func (s *Server) openEndpoints(i *instance) {
+	ports, _ := i.launch["ports"].([]any)
+	for _, item := range ports {
+		p, err := parsePort(text(item))
+		if err != nil || p.public == 0 || i.host == nil || i.service.endpoint(i.host, p.public) != nil {
+			continue
+		}
+		i.service.endpoints = append(i.service.endpoints, map[string]any{
+			"type": "publicEndpoint", "hostId": formatID(prefixHost, i.host.id),
+			"instanceId": formatID(prefixInstance, i.id), "ipAddress": i.host.address,
+			"port": json.Number(strconv.Itoa(p.public)), "serviceId": formatID(prefixService, i.service.id),
+		})
+		s.touchService(i.service)
+	}
+}
+
+// closeEndpoints forgets the host ports of a container that stopped, but for those that another one has as well. The
+// caller holds mu.
+func (s *Server) closeEndpoints(i *instance) {
+	svc := i.service
+	if svc.endpoints == nil {
+		return
+	}
+	kept := []any{}
+	for _, e := range svc.endpoints {
+		endpoint, _ := e.(map[string]any)
+		if endpoint["instanceId"] != formatID(prefixInstance, i.id) || svc.opens(i, number(endpoint["port"], 0)) {
+			kept = append(kept, e)
+		}
+	}
+	svc.endpoints = kept
+	s.touchService(svc)
+}
+
+func (svc *service) endpoint(h *host, port int) map[string]any {
+	for _, e := range svc.endpoints {
+		endpoint, _ := e.(map[string]any)
+		if endpoint["hostId"] == formatID(prefixHost, h.id) && number(endpoint["port"], 0) == port {
+			return endpoint
+		}
+	}
+	return nil
+}
+
+// opens tells whether a running container other than the given one has a host port on the same host.
+func (svc *service) opens(but *instance, port int) bool {
 	for _, i := range svc.instances {
-		if !i.managed || i.state != stateRunning || i.host == nil {
+		if i == but || i.state != stateRunning || i.host != but.host {
 			continue
 		}
 		ports, _ := i.launch["ports"].([]any)
 		for _, item := range ports {
-			if p, err := parsePort(text(item)); err == nil && p.public > 0 {
-				list = append(list, map[string]any{
-					"type": "publicEndpoint", "hostId": formatID(prefixHost, i.host.id),
-					"instanceId": formatID(prefixInstance, i.id), "ipAddress": i.host.address,
-					"port": json.Number(strconv.Itoa(p.public)), "serviceId": formatID(prefixService, svc.id),
-				})
+			if p, err := parsePort(text(item)); err == nil && p.public == port {
+				return true
 			}
 		}
 	}
-	if list == nil {
-		return svc.fields["publicEndpoints"]
-	}
-	return list
+	return false
 }
 
 // linkTargets notes a balancer's targets by name, which becomes visible when the process is through; links of other

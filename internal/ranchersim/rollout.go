@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -68,9 +69,9 @@ func (r *rollout) run(ctx context.Context) error {
 		if err != nil || done {
 			return err
 		}
-		end := r.s.event(r.p, r.op("sleep"), fmt.Sprintf("Sleeping for %d seconds", r.interval/time.Second), true)
-		err = r.s.pause(ctx, r.p, r.interval)
-		end()
+		err = r.s.part(r.p, r.op("sleep"), fmt.Sprintf("Sleeping for %d seconds", r.interval/time.Second), func() error {
+			return r.s.pause(ctx, r.p, r.interval)
+		})
 		if err != nil {
 			return err
 		}
@@ -92,6 +93,9 @@ func (r *rollout) pass(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
+	if err := r.tripOver(left); err != nil {
+		return false, err
+	}
 	batch := left[:min(r.batchSize, len(left))]
 	r.mark(batch)
 	if err := r.replace(ctx); err != nil {
@@ -109,6 +113,19 @@ func (r *rollout) pass(ctx context.Context) (done bool, err error) {
 		return false, nil
 	}
 	return true, r.reconcile(ctx, "")
+}
+
+// tripOver fails when a unit that was to be replaced has just been removed because the scale is lower by now. Cattle
+// stops its container all the same, which is no longer there; the next execution passes (recorded).
+func (r *rollout) tripOver(left []*unit) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	for _, u := range left {
+		if !slices.Contains(r.svc.units, u) && !slices.ContainsFunc(r.svc.instances, func(i *instance) bool { return i.unit == u }) {
+			return fmt.Errorf("State [removed] is not valid for process [instance.stop:%d] on resource [%d]", r.s.next(prefixProcess), u.last)
+		}
+	}
+	return nil
 }
 
 // replace stops the marked containers and creates their successors, or the other way round.
@@ -137,9 +154,7 @@ func (r *rollout) replace(ctx context.Context) error {
 }
 
 func (r *rollout) start(ctx context.Context) error {
-	end := r.s.event(r.p, r.op("starting"), "Starting new instances", true)
-	defer end()
-	return r.reconcile(ctx, ".starting")
+	return r.s.part(r.p, r.op("starting"), "Starting new instances", func() error { return r.reconcile(ctx, ".starting") })
 }
 
 func (r *rollout) reconcile(ctx context.Context, suffix string) error {
@@ -192,7 +207,6 @@ func (r *rollout) mark(batch []*unit) {
 			r.svc.dropUnit(u)
 		}
 	}
-	r.s.healthSoon(r.svc)
 }
 
 // readopt un-marks containers of the wanted version; without lasting units any marked unit will do.
@@ -230,8 +244,10 @@ func (r *rollout) stopMarked(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	end := r.s.event(r.p, r.op("stopping"), "Stopping instances", true)
-	defer end()
+	return r.s.part(r.p, r.op("stopping"), "Stopping instances", func() error { return r.stopAll(ctx) })
+}
+
+func (r *rollout) stopAll(ctx context.Context) error {
 	var running, broken []*instance
 	r.s.mu.RLock()
 	for _, i := range r.svc.instances {
@@ -244,14 +260,19 @@ func (r *rollout) stopMarked(ctx context.Context) error {
 		}
 	}
 	r.s.mu.RUnlock()
-	r.s.removeInstances(ctx, broken)
+	if len(broken) > 0 {
+		r.s.removeInstances(ctx, broken)
+		r.s.awaitPublication(ctx)
+	}
 	return r.s.stopAndWait(ctx, r.svc, running)
 }
 
 // waitHealthy waits for each running managed container of the wanted version in turn; old ones are not looked at.
 func (r *rollout) waitHealthy(ctx context.Context) error {
-	end := r.s.event(r.p, r.op("wait"), "Waiting for all instances to be healthy", true)
-	defer end()
+	return r.s.part(r.p, r.op("wait"), "Waiting for all instances to be healthy", func() error { return r.waitForEach(ctx) })
+}
+
+func (r *rollout) waitForEach(ctx context.Context) error {
 	if err := r.s.faults.stall(ctx, FaultStall, r.s, r.p); err != nil {
 		return err
 	}
@@ -268,7 +289,7 @@ func (r *rollout) waitHealthy(ctx context.Context) error {
 		}
 	}
 	if time.Since(began) > r.s.scaled(stepTime) {
-		r.s.sleep(ctx, resumeTime)
+		r.s.awaitPublication(ctx)
 	}
 	if !r.s.owns(r.p) {
 		return errStateChanged

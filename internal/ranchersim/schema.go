@@ -124,3 +124,8 @@ var serviceKinds = map[string]bool{
 	"service": true, "loadBalancerService": true, "dnsService": true, "externalService": true,
 	"networkDriverService": true, "storageDriverService": true, "composeService": true, "kubernetesService": true,
 }
+
+// isDriver tells whether the type is one of Rancher's own services for networks and volumes.
+func (s *schema) isDriver() bool {
+	return s != nil && (s.ID == "networkDriverService" || s.ID == "storageDriverService")
+}

@@ -3,6 +3,7 @@ package ranchersim
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 )
 
@@ -92,6 +93,7 @@ type ServiceSpec struct {
 	LaunchConfig  json.RawMessage   // As in a POST.
 	Sidekicks     []json.RawMessage // secondaryLaunchConfigs, each with a name.
 	LBConfig      json.RawMessage   // For a loadBalancerService.
+	Fields        json.RawMessage   // Further members of the POST, as an object.
 	Start         bool              // Activate it at once.
 }
 
@@ -115,6 +117,9 @@ func (s *Server) CreateService(spec ServiceSpec) (string, error) {
 	if apiErr != nil {
 		return "", apiErr
 	}
+	if sch.isDriver() {
+		in["launchConfig"] = body["launchConfig"] // Rancher's own bring theirs along; no defaults are filled in.
+	}
 	svc, apiErr := s.newService(s.projects[0], sch, in)
 	if apiErr != nil {
 		return "", apiErr
@@ -126,6 +131,14 @@ func (s *Server) CreateService(spec ServiceSpec) (string, error) {
 func (spec ServiceSpec) body() (map[string]any, error) {
 	body := map[string]any{
 		"name": spec.Name, "stackId": spec.StackID, "scale": json.Number(strconv.Itoa(spec.Scale)), "startOnCreate": spec.Start,
+	}
+	if spec.Fields != nil {
+		v, err := decodeJSON(spec.Fields)
+		further, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("reading the further fields: no object (%w)", err)
+		}
+		maps.Copy(body, further)
 	}
 	for name, raw := range map[string]json.RawMessage{"launchConfig": spec.LaunchConfig, "lbConfig": spec.LBConfig} {
 		if raw == nil {

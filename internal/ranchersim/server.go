@@ -168,6 +168,14 @@ func (s *Server) sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// awaitPublication waits for the next publication of changes, once a second: that is how Cattle's own waits learn that
+// what they wait for has come (log times of a running server: stopping, starting and health waits end a second apart).
+func (s *Server) awaitPublication(ctx context.Context) bool {
+	elapsed := time.Duration(float64(time.Since(s.started))*s.speed) + settleTime
+	next := (elapsed + eventInterval - 1) / eventInterval * eventInterval
+	return s.sleep(ctx, settleTime+next-elapsed+beginTime)
+}
+
 // varied is a time as containers take it: up to a third more, each its own.
 func (s *Server) varied(d time.Duration) time.Duration {
 	s.mu.Lock()

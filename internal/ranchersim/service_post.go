@@ -38,7 +38,7 @@ func (s *Server) newService(p *project, sch *schema, in map[string]any) (*servic
 	}
 	svc := &service{
 		id: s.next(prefixService), kind: sch.ID, project: p, stack: st, name: text(in["name"]), uuid: s.uuid(),
-		created: s.now(), system: st.system, fields: in, healthState: healthHealthy, scale: number(in["scale"], 1),
+		created: s.now(), system: st.system, fields: in, healthState: healthHealthy, healthNext: healthHealthy, scale: number(in["scale"], 1),
 		currentScale: -1, launchConfig: config, state: stateRequested,
 		lock: make(chan struct{}, 1), changed: make(chan struct{}),
 	}

@@ -1,6 +1,7 @@
 package ranchersim
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -47,25 +48,38 @@ func (s *Server) addLog(e *logEntry) *logEntry {
 	return e
 }
 
-// event writes what a process does and that it goes on; the returned function tells its end.
-func (s *Server) event(p *process, eventType, description string, sub bool) func() {
+// whole writes what an execution of a process is for, and how it ends.
+func (s *Server) whole(p *process, description string, f func() error) error {
+	return s.run1(p, "service."+p.name, description, false, f)
+}
+
+// part does the same for a part of it. What it fails with is written after each part that it ends, from the inside out
+// (ActivityLogImpl#exception).
+func (s *Server) part(p *process, eventType, description string, f func() error) error {
+	return s.run1(p, eventType, description, true, f)
+}
+
+func (s *Server) run1(p *process, eventType, description string, sub bool, f func() error) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	e := s.addLog(&logEntry{
 		service: p.service, eventType: eventType, description: description, level: "info", subLog: sub,
 		transaction: p.transaction,
 	})
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		e.ended = s.now()
-		s.bus.touch(kindServiceLog, e.id)
+	s.mu.Unlock()
+	err := f()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.logException(p, eventType, err)
 	}
+	e.ended = s.now()
+	s.bus.touch(kindServiceLog, e.id)
+	return err
 }
 
 // info writes an entry that is over at once.
 func (s *Server) info(p *process, eventType, description string) {
-	s.event(p, eventType, description, true)()
+	_ = s.part(p, eventType, description, func() error { return nil })
 }
 
 // instanceLog writes an entry about one container. The caller holds mu.
@@ -77,15 +91,17 @@ func (s *Server) instanceLog(p *process, i *instance, what, description, level s
 	e.ended = e.created
 }
 
-// logException writes why an execution ended. The caller holds mu.
-func (s *Server) logException(p *process, err error) {
+// logException writes why something ended. The caller holds mu.
+func (s *Server) logException(p *process, eventType string, err error) {
 	e := &logEntry{
-		service: p.service, eventType: "service." + p.name + ".exception", description: err.Error(), level: "error",
+		service: p.service, eventType: eventType + ".exception", description: err.Error(), level: "error",
 		subLog: true, transaction: p.transaction,
 	}
 	var wait *waitError
 	var bad *instanceError
 	switch {
+	case errors.Is(err, errStateChanged), errors.Is(err, context.Canceled):
+		return // Another process took over, or the server is closed: no error.
 	case errors.As(err, &wait):
 		e.level, e.instance = "info", wait.instance.id
 	case errors.As(err, &bad):

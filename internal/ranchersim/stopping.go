@@ -27,7 +27,9 @@ func (s *Server) halt(i *instance) {
 		s.sleep(ctx, s.varied(stopTime))
 		s.update1(i, generation, func() {
 			s.setState(i, stateStopped, "")
-			s.dockerEvent(i, "stop")
+			for _, status := range []string{"kill", "die", "stop"} {
+				s.dockerEvent(i, status)
+			}
 			s.healthSoon(i.service)
 			s.trigger(i.service) // An active service starts it again, however long the stop took.
 		})
@@ -77,7 +79,7 @@ func (s *Server) stopAndWait(ctx context.Context, svc *service, list []*instance
 			return &waitError{"Waiting: stopped [container:" + formatID(prefixInstance, i.id) + "]", i}
 		}
 	}
-	s.sleep(ctx, settleTime)
+	s.awaitPublication(ctx)
 	return nil
 }
 
@@ -95,7 +97,7 @@ func (s *Server) waitForStart(ctx context.Context, svc *service, list []*instanc
 		})
 		if err != nil {
 			// The text reaches the service some moments after the container.
-			s.sleep(ctx, settleTime)
+			s.awaitPublication(ctx)
 			return err
 		}
 		if !ok {
@@ -126,10 +128,13 @@ func (s *Server) removeInstances(ctx context.Context, list []*instance) {
 		s.stopProcess(ctx, proc)
 	}
 	s.sleep(ctx, removeTime)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, i := range list {
+	for n, i := range list {
+		if n > 0 {
+			s.sleep(ctx, removalGap)
+		}
+		s.mu.Lock()
 		s.forget(i)
+		s.mu.Unlock()
 	}
 }
 

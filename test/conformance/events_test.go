@@ -229,6 +229,7 @@ func newEventPlayer(t *testing.T, runtime ranchersim.Runtime) *eventPlayer {
 		t.Fatal(err)
 	}
 	p.ids["1st19"] = stack
+	p.ids["1h1"] = p.server.AddHost("host1.example", "192.0.2.1")
 	return p
 }
 
