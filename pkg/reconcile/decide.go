@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
@@ -207,12 +206,13 @@ func (l *look) warnOfWayBack(d step) step {
 // oldGone counts the containers that ran before the rollout and do not exist any
 // more.
 func (l *look) oldGone() int {
-	gone := 0
+	gone, hint := 0, 0
 	for _, id := range l.r.Containers {
-		i := slices.IndexFunc(l.svc().Containers, func(c observe.Container) bool { return c.ID == id })
+		i := l.find(id, hint)
 		if i < 0 || isLeaving(&l.svc().Containers[i]) {
 			gone++
 		}
+		hint = i + 1
 	}
 	return gone
 }

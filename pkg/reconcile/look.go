@@ -186,16 +186,29 @@ func (l *look) launchOf(c *observe.Container) *observe.Launch {
 	return nil
 }
 
+// find is where the container with an id is, or -1. The hint is where it is
+// likely to be: lists that name containers have them in the order of the service.
+func (l *look) find(id string, hint int) int {
+	all := l.svc().Containers
+	if hint < len(all) && all[hint].ID == id {
+		return hint
+	}
+	for i := range all {
+		if all[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
 func (l *look) isNewID(id string) bool {
-	i := slices.IndexFunc(l.svc().Containers, func(c observe.Container) bool { return c.ID == id })
+	i := l.find(id, 0)
 	return i >= 0 && l.isNew(&l.svc().Containers[i])
 }
 
 func (l *look) nameOf(id string) string {
-	for i := range l.svc().Containers {
-		if l.svc().Containers[i].ID == id {
-			return l.svc().Containers[i].Name
-		}
+	if i := l.find(id, 0); i >= 0 {
+		return l.svc().Containers[i].Name
 	}
 	return id
 }
