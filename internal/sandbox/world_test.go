@@ -113,7 +113,7 @@ func (s *story) await(what string, holds func() bool) {
 }
 
 // gate is the world's load balancer as a test reads it.
-func (s *story) gate() *gate { return &gate{s.t, s.balancer, client} }
+func (s *story) gate() *gate { return &gate{t: s.t, Balancer: s.balancer, client: client} }
 
 // stats is the load balancer's page, whose password is the world's.
 func (s *story) stats() page {
