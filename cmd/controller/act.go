@@ -47,7 +47,7 @@ var actVerbs = []actVerb{
 		verb: operator.Upgrade, short: "Roll out what the followed tag names, now",
 		long: `The daemon starts as soon as nothing speaks against it: a digest that a person asks
 for passes quarantine, back-off and the question about older tags. Without a daemon
-Rancher is told, and the service stops at upgraded.`,
+Rancher is told, and the service stops at upgraded. Flags with (*) are for then only.`,
 		example: `  drover upgrade api
   drover upgrade shop/api --image registry.example/shop/api:1.7`,
 		hasDigest: "refuse unless the tag names this digest", hasDespite: true, waits: true,
@@ -64,7 +64,7 @@ its own way back.`,
 		long: `An upgrade under way is rolled back in Rancher. A finished one is taken back by a
 fresh upgrade to what ran before, with the launch configuration that the journal
 kept, because Rancher has forgotten it.`,
-		example:    "  drover rollback api\n  drover rollback api --digest sha256:2f1c…   # a certain one of those that ran",
+		example:    "  drover rollback api\n  drover rollback api --digest sha256:2f1c…   # one of those that ran",
 		hasRollout: true, hasDigest: "after a finish: the digest to go back to (default what ran last)", waits: true,
 	},
 	{
@@ -130,13 +130,13 @@ shown first; on a terminal it is asked about.`,
 		f.StringVar(&a.request.Digest, "digest", "", v.hasDigest)
 	}
 	if v.hasDespite {
-		f.BoolVar(&a.request.DespiteBaseline, "despite-baseline", false, "start although what runs now fails more than is allowed; needs --digest")
+		f.BoolVar(&a.request.DespiteBaseline, "despite-baseline", false, "although what runs fails too much; needs --digest")
 	}
 	if v.verb == operator.Upgrade {
-		f.StringVar(&a.request.Image, "image", "", "without a daemon: a tag to bring instead of the followed one")
-		f.IntVar(&a.request.BatchSize, "batch-size", 0, "without a daemon: containers at a time (default the target's, or 1)")
-		f.DurationVar(&a.request.Interval, "interval", 0, "without a daemon: pause between batches (default the target's, or 2s)")
-		f.BoolVar(&a.request.StartFirst, "start-first", false, "without a daemon: start new containers before old ones stop")
+		f.StringVar(&a.request.Image, "image", "", "a tag to bring instead of the followed one (*)")
+		f.IntVar(&a.request.BatchSize, "batch-size", 0, "containers at a time (default the target's, or 1) (*)")
+		f.DurationVar(&a.request.Interval, "interval", 0, "pause between batches (default the target's, or 2s) (*)")
+		f.BoolVar(&a.request.StartFirst, "start-first", false, "start new containers before old ones stop (*)")
 	}
 	return cmd
 }

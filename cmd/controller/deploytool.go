@@ -54,7 +54,7 @@ func runDeployTool(ctx context.Context, args []string, out, errOut io.Writer) in
 func deployCommand(o *options) *cobra.Command {
 	d := &deploy{Options: deploytool.Default()}
 	cmd := &cobra.Command{
-		Use:   "rancher-gitlab-deploy [finish | rollback | cancel | status | logs]",
+		Use:   "rancher-gitlab-deploy [finish|rollback|cancel|status|logs]",
 		Short: "Do what rancher-gitlab-deploy does, for pipelines that call it",
 		Long: `Upgrade a Rancher service in place, wait, and finish, as rancher-gitlab-deploy 1.7
 does: same options, environment variables, defaults, exit codes and key words. Called
@@ -65,7 +65,7 @@ logs shows what the containers write.
 What differs from the tool, and why, is in docs/rancher-gitlab-deploy.md.
 
 Exit codes: 0 done, 1 failed or rolled back, 2 wrong options.`,
-		Example: `  rancher-gitlab-deploy --new-image docker.gf.com.cn/clickeggs/parrot-rest:$CI_COMMIT_SHA
+		Example: `  rancher-gitlab-deploy --new-image registry.example/shop/api:$CI_COMMIT_SHA
   upgrade --no-finish-upgrade --start-before-stopping
   upgrade finish`,
 		DisableFlagParsing: true, // The two-word options are joined first.
@@ -75,6 +75,7 @@ Exit codes: 0 done, 1 failed or rolled back, 2 wrong options.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return d.run(cmd, o, args) },
 	}
 	d.define(cmd.Flags())
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { writeHelp(cmd.OutOrStdout(), cmd) })
 	return cmd
 }
 

@@ -34,23 +34,20 @@ func TestReferenceIsCurrent(t *testing.T) {
 func reference(t *testing.T) []byte {
 	root, _ := rootCommand()
 	var b bytes.Buffer
-	b.WriteString("# Commands\n\nMade from the commands themselves; `drover COMMAND --help` says the same.\n\n")
+	b.WriteString("# Commands\n\nMade from the commands themselves; `drover help COMMAND` says the same, `drover COMMAND --help` what fits a screen.\n\n")
 	b.WriteString("## Exit codes\n\n| code | meaning |\n|---|---|\n")
 	for _, e := range exitCodes {
 		fmt.Fprintf(&b, "| %d | %s |\n", e.code, e.meaning)
 	}
 	b.WriteString("\n")
-	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
-		if c.Name() == "help" || c.Name() == "completion" {
-			continue
-		}
+	everyCommand(t, root, func(_ string, c *cobra.Command) {
 		c.DisableAutoGenTag = true
 		if err := doc.GenMarkdownCustom(c, &b, func(name string) string {
 			return "#" + strings.ReplaceAll(strings.TrimSuffix(name, ".md"), "_", "-")
 		}); err != nil {
 			t.Fatal(err)
 		}
-	}
+	})
 	// One newline at the end, as editors want it.
 	return append(bytes.TrimRight(b.Bytes(), "\n"), '\n')
 }

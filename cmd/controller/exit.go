@@ -40,14 +40,13 @@ var exitCodes = []struct {
 	{exitInterrupted, "interrupted while waiting; the rollout goes on"},
 }
 
-// exitTable is the table as text.
+// exitTable is the table as text, indented as what keeps its lines.
 func exitTable() string {
 	var b strings.Builder
-	b.WriteString("Exit codes:\n")
 	for _, e := range exitCodes {
-		fmt.Fprintf(&b, " %3d  %s\n", e.code, e.meaning)
+		fmt.Fprintf(&b, "    %3d  %s\n", e.code, e.meaning)
 	}
-	return b.String()
+	return strings.TrimRight(b.String(), "\n")
 }
 
 // exitError ends the process with a code. With a nil cause nothing is printed:

@@ -27,7 +27,7 @@ upgrade strategy, gates from health_check and, for what is behind a load balance
 a statistics page, from lb_config. What could not be said in it, or was guessed, is on
 standard error with its line. Nothing is asked of Rancher, and no secret is printed.`,
 		Example: `  drover import docker-compose.yml rancher-compose.yml > config/targets.yaml
-  drover import --stack gf-chat --rancher-url http://rancher.example:8080 docker-compose.yml`,
+  drover import --stack gf-chat docker-compose.yml`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			read, err := readStack(stack, args)

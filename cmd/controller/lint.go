@@ -21,6 +21,7 @@ func lintCommand(_ *options) *cobra.Command {
 has its usual name. Exit 1 when anything fails, with --strict also when anything warns.
 
 Rules:
+
 ` + ruleTable(),
 		Example: `  drover lint docker-compose.yml rancher-compose.yml
   drover lint --ignore floating-tag,host-port stacks/*/docker-compose.yml`,
@@ -42,7 +43,7 @@ type lint struct {
 func ruleTable() string {
 	var b strings.Builder
 	for _, r := range compose.Rules {
-		fmt.Fprintf(&b, "  %-22s %s  %s\n", r.Name, r.Level, r.Meaning)
+		b.WriteString(hang(fmt.Sprintf("    %-22s  %s  ", r.Name, r.Level), r.Meaning, helpWidth) + "\n")
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
@@ -50,7 +51,7 @@ func ruleTable() string {
 func (l *lint) run(cmd *cobra.Command, args []string) error {
 	for _, name := range l.ignore {
 		if !slices.ContainsFunc(compose.Rules, func(r compose.Rule) bool { return r.Name == name }) {
-			return usage("there is no rule %q: see drover lint --help", name)
+			return usage("there is no rule %q: see drover help lint", name)
 		}
 	}
 	files, err := pairs(args)

@@ -40,9 +40,11 @@ func logsCommand(o *options) *cobra.Command {
 		Use:   "logs STACK/SERVICE...",
 		Short: "Show what the containers of services write, merged in order of time",
 		Long: `Show the logs of all containers of the named services, merged in the order of
-their times. With -f containers that appear later are joined from their first line
-on, streams that break are taken up where they broke, and a container that is
-restarted is followed again. Ctrl-C ends it.
+their times.
+
+With -f containers that appear later are joined from their first line on, streams
+that break are taken up where they broke, and a container that is restarted is
+followed again. Ctrl-C ends it.
 
 A service is named as stack/service, or by its target's name. No daemon is needed:
 Rancher is the one of the configuration, or, when there is no file, that of
@@ -50,7 +52,7 @@ RANCHER_URL, RANCHER_ACCESS_KEY, RANCHER_SECRET_KEY and RANCHER_ENVIRONMENT.
 
 During a rollout old and new containers are marked. When the output is not read
 fast enough lines are dropped here and counted; the containers' host is never
-held up.`,
+held up. --since takes how long ago, a time, or Unix seconds.`,
 		Example: `  drover logs -f -t gf-chat/parrot-rest
   drover logs -f --new gf-chat/parrot-rest gf-chat/parrot-web
   drover logs --since 10m --grep 'panic|error' parrot-rest
@@ -62,8 +64,8 @@ held up.`,
 	f := cmd.Flags()
 	f.BoolVarP(&l.follow, "follow", "f", false, "go on with what comes, until Ctrl-C")
 	f.BoolVarP(&l.times, "timestamps", "t", false, "begin each line with its time")
-	f.StringVar(&l.tail, "tail", defaultTail, "lines of history of each container, or all (all with --since)")
-	f.StringVar(&l.since, "since", "", "leave out what is older: 10m, a time such as 2006-01-02T15:04:05Z, or Unix seconds")
+	f.StringVar(&l.tail, "tail", defaultTail, "lines of history of each, or all; with --since all")
+	f.StringVar(&l.since, "since", "", "nothing older: 10m, 2006-01-02T15:04:05Z, or seconds")
 	f.StringVar(&l.grep, "grep", "", "only lines that match this regular expression")
 	f.BoolVar(&l.isNew, "new", false, "leave out containers that the rollout replaces")
 	f.BoolVar(&l.isOld, "old", false, "only containers that the rollout replaces")

@@ -50,6 +50,8 @@ the daemon would decide and what holds it back. Nothing is written anywhere; it 
 beside a daemon.
 
 Exit 0 when there is nothing to do, 3 when changes are pending, 1 on an error.`,
+		Example: `  drover plan
+  drover plan --json | jq -r '.[] | select(.pending) | .target'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			plans, err := makePlans(cmd.Context(), o, newLogger(o, cmd.ErrOrStderr()))

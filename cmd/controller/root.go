@@ -73,7 +73,10 @@ counters, HTTP probes and logs, finishes good ones and takes bad ones back.
 
 Flags come before environment variables, those before the defaults.
 
+Exit codes:
+
 ` + exitTable(),
+		Example: rootExample,
 		Version: version, SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return o.prepare(cmd) },
 	}
@@ -91,6 +94,7 @@ Flags come before environment variables, those before the defaults.
 	for _, make := range embedded {
 		root.AddCommand(make())
 	}
+	useHelp(root)
 	return root, o
 }
 

@@ -41,6 +41,8 @@ func runCommand(o *options) *cobra.Command {
 also while Rancher or the registry is down. SIGHUP reads the configuration at once;
 it is read every second anyway. SIGTERM stops deciding and ends within 10 s; nothing
 is rolled back, and the next start goes on from the journal.`,
+		Example: `  drover run
+  drover run -c /etc/drover/targets.yaml --state-dir /var/lib/drover`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDaemon(cmd.Context(), o, newLogger(o, cmd.ErrOrStderr()))

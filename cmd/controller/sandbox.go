@@ -19,10 +19,11 @@ func sandboxCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Run a registry, a Rancher 1.6, a service and a load balancer for other clients",
-		Long: `Run a whole small world on loopback addresses: a registry that takes real pushes,
-a Rancher 1.6 (v2-beta, and v1 for old tools), the service gf-chat/parrot-rest on
-three containers, and a load balancer with HAProxy's statistics. Nothing is deployed
-by itself.
+		Long: `Run a registry, a Rancher 1.6, the service gf-chat/parrot-rest on three containers
+and a load balancer on loopback addresses, for other clients.
+
+The registry takes real pushes, Rancher speaks v2-beta, and v1 for old tools, and the
+load balancer shows HAProxy's statistics. Nothing is deployed by itself.
 
 The first line on standard output is one JSON object that says where everything
 is. SIGTERM or Ctrl-C ends it.
@@ -37,22 +38,21 @@ run, comma-separated: serve (default), errors=20%, not-found=20%, empty=20%,
 resets=20%, latency=300ms, start-delay=5s, never-healthy, unhealthy-after=10s,
 flapping=3s, crash, crash-after=10s, refuse, refuse-after=10s, log=TEXT,
 log-rate=100. Any tool that pushes an image with that label changes what happens.`,
-		Example: `  drover sandbox --registry 127.0.0.1:5000 --rancher 127.0.0.1:8080 --lb 127.0.0.1:8088
-  drover sandbox --seed 7 --scale 5
-  drover sandbox --seed 7 --fault late=delay=2s,chance=30% --fault early-upgraded`,
+		Example: `  drover sandbox --registry 127.0.0.1:5000 --rancher 127.0.0.1:8080
+  drover sandbox --seed 7 --fault late=delay=2s,chance=30% --fault restart`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSandbox(cmd, o, faults) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.RegistryAddr, "registry", "127.0.0.1:0", "loopback address of the registry; port 0 picks a free one")
-	f.StringVar(&o.RancherAddr, "rancher", "127.0.0.1:0", "loopback address of Rancher")
-	f.StringVar(&o.BalancerAddr, "lb", "127.0.0.1:0", "loopback address of the load balancer and its statistics")
-	f.StringVar(&o.AdminAddr, "admin", "127.0.0.1:0", "loopback address where faults are asked for")
-	f.StringArrayVar(&faults, "fault", nil, "NAME or NAME=ARG=VALUE,…: what goes wrong with Rancher; repeatable")
+	f.StringVar(&o.RegistryAddr, "registry", "127.0.0.1:0", "where the registry listens; port 0 picks a free one")
+	f.StringVar(&o.RancherAddr, "rancher", "127.0.0.1:0", "where Rancher listens")
+	f.StringVar(&o.BalancerAddr, "lb", "127.0.0.1:0", "where the load balancer listens")
+	f.StringVar(&o.AdminAddr, "admin", "127.0.0.1:0", "where faults are asked for")
+	f.StringArrayVar(&faults, "fault", nil, "NAME[=ARG=VALUE,…] that goes wrong; repeatable")
 	f.Int64Var(&o.Seed, "seed", 0, "makes ids, timing and faults repeatable")
 	f.IntVar(&o.Scale, "scale", 3, "number of containers")
-	f.Float64Var(&o.Speed, "speed", 1, "how much faster than a real Rancher's its waits pass")
-	f.BoolVar(&o.HAProxy, "haproxy", false, "run the installed haproxy instead of the small load balancer")
+	f.Float64Var(&o.Speed, "speed", 1, "how much faster than a real one's its waits pass")
+	f.BoolVar(&o.HAProxy, "haproxy", false, "use the installed haproxy as the load balancer")
 	return cmd
 }
 

@@ -14,7 +14,9 @@ func schemaCommand(_ *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of targets.yaml (draft 2020-12)",
-		Args:  cobra.NoArgs,
+		Example: `  drover schema > targets.schema.json
+  drover schema --docs | less`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := desired.Schema()
 			if docs {
@@ -36,7 +38,9 @@ func versionCommand(_ *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Example: `  drover version
+  drover version --json | jq -r .version`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), map[string]string{
@@ -57,6 +61,8 @@ func healthcheckCommand(o *options) *cobra.Command {
 		Short: "Ask the daemon whether it still looks and can still write",
 		Long: `Exit 0 when the daemon's loop looks at its targets and its journal can be written,
 1 when not or when no daemon answers. Rancher and the registry may be down.`,
+		Example: `  drover healthcheck
+  drover healthcheck --state-dir /var/lib/drover || systemctl restart drover`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := o.client().Health(cmd.Context())

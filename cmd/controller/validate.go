@@ -35,6 +35,8 @@ func validateCommand(o *options) *cobra.Command {
 is hardly meant. --live also asks the running Rancher, registries, load balancers and
 Prometheus servers and probes what runs, without touching anything, and says of each gate
 whether it would be blind, and why. Exit 1 when any line says fail.`,
+		Example: `  drover validate
+  drover validate --live -c config/targets.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, checks, err := validateFile(o.config)

@@ -41,8 +41,8 @@ or begins next. A version that was decided about before ends the wait at once.
 
 With the daemon (socket or --server) its word counts. Without one Rancher alone is
 watched: a service that runs a bare tag then is told by --image, not by --digest.`,
-		Example: `  drover wait --image docker.gf.com.cn/clickeggs/parrot-rest:latest --digest "$(cat digest)"
-  drover wait shop/api --for upgraded --timeout 10m && ./end-to-end-tests && drover finish shop/api
+		Example: `  drover wait --image registry.example/shop/api:latest --digest "$(cat digest)"
+  drover wait shop/api --for upgraded --timeout 10m && drover finish shop/api
   drover wait api --for rolled-back`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd, args) },
