@@ -24,7 +24,7 @@ func checkLive(ctx context.Context, config *desired.Config, log logr.Logger) ([]
 	}
 	defer clients.Rancher.Close()
 	clients.Images.Sweep(ctx)
-	var checks []check
+	checks := checkKey(ctx, clients, config)
 	for i := range config.Targets {
 		bounded, cancel := context.WithTimeout(ctx, liveTimeout)
 		checks = append(checks, checkTarget(bounded, clients, &config.Targets[i])...)
@@ -44,6 +44,26 @@ func checkTarget(ctx context.Context, clients *controller.Clients, t *desired.Ta
 		checks = append(checks, checkSight(ctx, clients, t, &s)...)
 	}
 	return checks
+}
+
+// checkKey says whose API key it is, and whether upgrades may be made with it.
+func checkKey(ctx context.Context, clients *controller.Clients, config *desired.Config) []check {
+	ctx, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	subject := config.Rancher.URL
+	a, err := clients.Rancher.Access(ctx)
+	switch {
+	case err != nil:
+		return []check{{levelFail, subject, err.Error()}}
+	case a.Refusal() != "":
+		return []check{{levelFail, subject, a.Refusal()}}
+	case a.Kind == "project":
+		return []check{{levelOK, subject, "the key is an environment API key"}}
+	case a.Kind == "admin":
+		// With access control off, wrong keys and none act as admin (rancher-api 1.2).
+		return []check{{levelWarn, subject, "the key acts as an administrator, or Rancher's access control is off and any key does: an environment API key can do less"}}
+	}
+	return []check{{levelWarn, subject, "the key belongs to a person (" + a.Kind + ") and ends with that membership: use an environment API key"}}
 }
 
 // checkImages says whether the tags can be read, for the hosts' platform.

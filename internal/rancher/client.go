@@ -71,8 +71,8 @@ type Client struct {
 	stackIDs map[string]string
 	// stackNames are the names of stack ids.
 	stackNames map[string]string
-	// sees says for an account kind whether it sees Rancher secrets.
-	sees map[string]bool
+	// access is what account kinds that were asked may do and see.
+	access map[string]Access
 }
 
 // New makes a Client. It does not talk to Rancher yet.
@@ -101,7 +101,7 @@ func New(o Options) (*Client, error) {
 		log:         o.Logger,
 		stackIDs:    map[string]string{},
 		stackNames:  map[string]string{},
-		sees:        map[string]bool{},
+		access:      map[string]Access{},
 	}
 	if c.timeout <= 0 {
 		c.timeout = defaultTimeout

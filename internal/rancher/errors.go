@@ -28,6 +28,8 @@ const (
 	// CodeNoEnvironment means that the environment was not found among those the
 	// key can see, or that none was named and there are several.
 	CodeNoEnvironment = "NoEnvironment"
+	// CodeReadOnly means that the key's role may only read.
+	CodeReadOnly = "ReadOnly"
 	// codeActionNotAvailable is Rancher's: the action exists but not in the
 	// service's present state (rancher-api 1.8).
 	codeActionNotAvailable = "ActionNotAvailable"
@@ -116,7 +118,7 @@ func (e *Error) NotAllowed() bool {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
 		return true
 	}
-	return e.Code == CodeCredentials || e.Code == codeInvalidAction
+	return e.Code == CodeCredentials || e.Code == CodeReadOnly || e.Code == codeInvalidAction
 }
 
 // Invalid says that Rancher refused what was sent; sending it again is no use.

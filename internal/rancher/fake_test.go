@@ -29,6 +29,8 @@ type fake struct {
 	services   map[string]map[string]any
 	containers map[string]map[string]any
 	hosts      map[string]map[string]any
+	// schemas are what the key's role knows: of a person whose role has no secrets.
+	schemas map[string]map[string]any
 	// kind is the account kind in every answer.
 	kind string
 	// pageCap makes pages smaller than asked for.
@@ -53,7 +55,11 @@ func newFake(t *testing.T) *fake {
 		stacks:     map[string]map[string]any{"1st5": {"id": "1st5", "type": "stack", "name": "shop", "state": "active"}},
 		services:   map[string]map[string]any{},
 		containers: map[string]map[string]any{},
-		hosts:      map[string]map[string]any{"1h1": {"id": "1h1", "type": "host", "state": "active", "agentState": "active"}},
+		schemas: map[string]map[string]any{
+			"service":      {"id": "service", "type": "schema", "resourceActions": map[string]any{"upgrade": map[string]any{}}},
+			"launchConfig": {"id": "launchConfig", "type": "schema", "resourceFields": map[string]any{"environment": map[string]any{}}},
+		},
+		hosts: map[string]map[string]any{"1h1": {"id": "1h1", "type": "host", "state": "active", "agentState": "active"}},
 	}
 	f.server = httptest.NewServer(f)
 	t.Cleanup(func() {
@@ -118,7 +124,7 @@ func (f *fake) route(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	kinds := map[string]map[string]map[string]any{"stacks": f.stacks, "services": f.services, "containers": f.containers, "hosts": f.hosts}
+	kinds := map[string]map[string]map[string]any{"stacks": f.stacks, "services": f.services, "containers": f.containers, "hosts": f.hosts, "schemas": f.schemas}
 	all, ok := kinds[parts[0]]
 	switch {
 	case !ok || len(parts) > 1 && all[parts[1]] == nil:

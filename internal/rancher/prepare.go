@@ -75,28 +75,13 @@ func (c *Client) PrepareUpgrade(ctx context.Context, spec UpgradeSpec) (*Prepare
 	if err != nil {
 		return nil, err
 	}
+	if err := c.refuseRole(ctx, op); err != nil {
+		return nil, err
+	}
 	if err := spec.checkService(op, s); err != nil {
 		return nil, err
 	}
-	if err := c.refuseBlindness(ctx, op); err != nil {
-		return nil, err
-	}
 	return spec.prepare(op, s)
-}
-
-// refuseBlindness refuses a key that cannot see all that it would send back.
-func (c *Client) refuseBlindness(ctx context.Context, op string) error {
-	hidden, err := c.secretsHidden(ctx)
-	switch {
-	case err != nil:
-		return err
-	case hidden:
-		return &UnsafeError{
-			Op: op, Paths: []string{"/launchConfig/secrets"},
-			Reason: "the key's role hides Rancher secrets, so the upgrade would drop them; use an environment API key",
-		}
-	}
-	return nil
 }
 
 // check refuses a spec that would make a body which Rancher takes and chokes on

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -301,53 +300,4 @@ func (c *Client) forgetStack(name string) {
 	defer c.mu.Unlock()
 	delete(c.stackNames, c.stackIDs[name])
 	delete(c.stackIDs, name)
-}
-
-// secretsHidden says whether the key's role hides which Rancher secrets a launch
-// configuration uses. Then an upgrade would drop them: the agents' keys (account
-// kind environment) have no type secretReference (environment-auth.json, seen in
-// rancher-api 14.3). A missing member proves nothing, since absent values are left
-// out for every role.
-func (c *Client) secretsHidden(ctx context.Context) (bool, error) {
-	kind, _ := c.kind.Load().(string)
-	switch strings.ToLower(kind) {
-	case "project":
-		return false, nil
-	case "environment", "projectadmin", "agent":
-		return true, nil
-	}
-	c.mu.Lock()
-	sees, known := c.sees[kind]
-	c.mu.Unlock()
-	if known {
-		return !sees, nil
-	}
-	sees, err := c.hasSchema(ctx, "secretReference")
-	if err != nil {
-		return true, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.sees) > 16 {
-		clear(c.sees)
-	}
-	c.sees[kind] = sees
-	return !sees, nil
-}
-
-// hasSchema asks whether the key's role knows a type.
-func (c *Client) hasSchema(ctx context.Context, name string) (bool, error) {
-	u, err := c.scope(ctx, "/schemas/"+name, nil)
-	if err != nil {
-		return false, err
-	}
-	var schema struct {
-		ID   string `json:"id"`
-		Type string `json:"type"`
-	}
-	err = c.get(ctx, "reading schema "+name, u, &schema)
-	if isNotFound(err) {
-		return false, nil
-	}
-	return err == nil && strings.EqualFold(schema.ID, name) && schema.Type == "schema", err
 }

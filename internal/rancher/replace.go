@@ -66,10 +66,10 @@ func (c *Client) PrepareReplace(ctx context.Context, spec ReplaceSpec) (*Prepare
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.checkService(op, w); err != nil {
+	if err := c.refuseRole(ctx, op); err != nil {
 		return nil, err
 	}
-	if err := c.refuseBlindness(ctx, op); err != nil {
+	if err := spec.checkService(op, w); err != nil {
 		return nil, err
 	}
 	return spec.prepare(op, w)

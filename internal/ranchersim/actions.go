@@ -8,7 +8,7 @@ import (
 // act runs an action on a resource. Order of the checks: the type has it (InvalidAction), the state offers it
 // (ActionNotAvailable), then the body (ValidationHandler). The caller holds mu.
 func (s *Server) act(q *request, sch *schema, rec *record, action string) (int, object, *apiError) {
-	if _, ok := sch.ResourceActions[action]; !ok {
+	if _, ok := sch.ResourceActions[action]; !ok || !q.view.caller.may(sch.ID, action) {
 		return 0, nil, invalid("InvalidAction", "action")
 	}
 	switch {

@@ -13,7 +13,7 @@ type KeyKind int
 const (
 	EnvironmentKey KeyKind = iota // A project's own key, role project.
 	AccountKey                    // A user's key; needs a project for everything but /projects.
-	ReadOnlyKey                   // A user's key with the membership role readonly.
+	ReadOnlyKey                   // A user's key with the membership role readonly: nothing changes by it, and variables are hidden.
 	AgentKey                      // A container's own key, role environment: secrets do not exist for it.
 )
 
@@ -21,7 +21,9 @@ const (
 type Key struct {
 	Access, Secret string
 	Kind           KeyKind
-	Project        string // Id of the project it belongs to, such as 1a5.
+	// Project is the id of the project it belongs to, such as 1a5; of a user's key the only one the user is a member
+	// of, and empty when that is all of them.
+	Project string
 }
 
 // AddKey makes a key valid; with the first one access control is on.
@@ -36,14 +38,31 @@ type caller struct {
 	kind    KeyKind
 	admin   bool     // Access control is off.
 	project *project // nil when an account key names none.
+	member  *project // The only project of a user; nil when it is all of them.
 }
 
 // hidden are the types that do not exist for the caller.
 func (c caller) hidden() map[string]bool {
-	if c.kind == AgentKey {
+	switch c.kind {
+	case AgentKey:
 		return secretTypes
+	case ReadOnlyKey:
+		return readOnlyTypes
 	}
 	return nil
+}
+
+// hidesField tells whether the caller's role does not know a field of containers and launch configurations: secrets for
+// a container's own key (recorded), variables for a read-only member, because they often hold passwords
+// (rancher/rancher#9632).
+func (c caller) hidesField(name string) bool {
+	return c.kind == AgentKey && name == "secrets" || c.kind == ReadOnlyKey && name == "environment"
+}
+
+// may tells whether the caller's role has an action of a type: a read-only member has none but a container's logs
+// (test_readonly_types in Cattle's test_authorization.py).
+func (c caller) may(typ, action string) bool {
+	return c.kind != ReadOnlyKey || action == "logs" && (typ == "container" || typ == "instance")
 }
 
 func (c caller) accountKind() string {
@@ -79,7 +98,7 @@ func (s *Server) authenticate(r *http.Request, projectID string) (caller, *apiEr
 		return c, nil
 	}
 	p := s.findProject(projectID)
-	if p == nil || c.project != nil && c.project != p {
+	if p == nil || c.project != nil && c.project != p || c.member != nil && c.member != p {
 		return c, plainError(http.StatusForbidden)
 	}
 	c.project = p
@@ -91,7 +110,7 @@ func (s *Server) authenticate(r *http.Request, projectID string) (caller, *apiEr
 func (s *Server) identify(r *http.Request) (caller, bool) {
 	access, secret, given := r.BasicAuth()
 	if k, ok := s.keys[access]; given && ok && subtle.ConstantTimeCompare([]byte(k.Secret), []byte(secret)) == 1 {
-		c := caller{kind: k.Kind}
+		c := caller{kind: k.Kind, member: s.findProject(k.Project)}
 		if k.Kind == EnvironmentKey || k.Kind == AgentKey {
 			c.project = s.findProject(k.Project)
 			// A key belongs to an account, here the environment, which must be active (AuthDaoImpl#getAccountByKeys).

@@ -40,7 +40,8 @@ func (s *Server) list(q *request, sch *schema) (object, *apiError) {
 func (s *Server) projectList(q *request) object {
 	data := []object{}
 	for _, p := range s.projects {
-		if q.view.caller.project != nil && q.view.caller.project != p && !q.view.caller.admin {
+		c := q.view.caller
+		if c.project != nil && c.project != p && !c.admin || c.member != nil && c.member != p {
 			continue
 		}
 		o := q.view.project(p)
@@ -150,6 +151,9 @@ func (q *request) resourceType(sch *schema) string {
 
 func (q *request) createTypes(sch *schema) object {
 	o := object{}
+	if q.view.caller.kind == ReadOnlyKey {
+		return o
+	}
 	for _, name := range createTypes[sch.ID] {
 		o.set(name, q.view.url(schemas[name].PluralName))
 	}

@@ -225,7 +225,8 @@ func (s *Server) write(q *request) (int, object, *apiError) {
 		body, err := q.schemas() // Recorded: POST /schemas answers the list.
 		return http.StatusOK, body, err
 	}
-	if q.view.caller.kind == ReadOnlyKey && !q.view.caller.admin {
+	action := q.query.Get("action")
+	if q.view.caller.kind == ReadOnlyKey && (q.r.Method != http.MethodPost || action == "") {
 		return 0, nil, methodNotAllowed()
 	}
 	switch len(q.rest) {
@@ -236,7 +237,7 @@ func (s *Server) write(q *request) (int, object, *apiError) {
 		if rec == nil {
 			return 0, nil, notFound()
 		}
-		return s.writeRecord(q, sch, rec)
+		return s.writeRecord(q, sch, rec, action)
 	}
 	return 0, nil, methodNotAllowed()
 }
@@ -263,8 +264,7 @@ func (s *Server) writeCollection(q *request, sch *schema) (int, object, *apiErro
 	return http.StatusCreated, body, err
 }
 
-func (s *Server) writeRecord(q *request, sch *schema, rec *record) (int, object, *apiError) {
-	action := q.query.Get("action")
+func (s *Server) writeRecord(q *request, sch *schema, rec *record, action string) (int, object, *apiError) {
 	switch q.r.Method {
 	case http.MethodPost:
 		if action == "" {

@@ -33,7 +33,7 @@ func (v view) container(i *instance) object {
 	o.set("name", i.name)
 	o.set("state", i.state)
 	for _, name := range containerFields {
-		if v.caller.kind == AgentKey && name == "secrets" || v.caller.kind == ReadOnlyKey && name == "environment" {
+		if v.caller.hidesField(name) {
 			continue
 		}
 		switch name {

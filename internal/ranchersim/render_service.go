@@ -14,9 +14,6 @@ var serviceLinks = []string{
 // service renders a service; which fields it has is in the schema of its kind.
 func (v view) service(svc *service) object {
 	actions := serviceActions(svc.state)
-	if svc.system && v.caller.kind == ReadOnlyKey {
-		actions = nil
-	}
 	state := svc.state
 	if a := v.server.faults.shown(FaultUnknownState, svc); a != nil {
 		state = a.State

@@ -52,6 +52,9 @@ type schemaField struct {
 // secretTypes do not exist for a container's own key (environment-auth.json in Cattle).
 var secretTypes = map[string]bool{"secret": true, "secretReference": true}
 
+// readOnlyTypes do not exist for a read-only member (read-user.json in Cattle).
+var readOnlyTypes = map[string]bool{"registrationToken": true}
+
 // Known after useSchemas. They are read when the first server is made, because reading them takes longer than the
 // start of any command of a program that this package is linked into.
 var (

@@ -1,6 +1,7 @@
 package ranchersim
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 )
@@ -38,6 +39,9 @@ func (v view) head(id, typ, baseType string, links, actions []string) object {
 	}
 	offered := object{}
 	for _, a := range actions {
+		if !v.caller.may(typ, a) {
+			continue
+		}
 		offered.set(a, self+"/?action="+strings.ToLower(a))
 	}
 	return object{{"id", id}, {"type", typ}, {"links", all}, {"actions", offered}, {"baseType", baseType}}
@@ -76,21 +80,17 @@ func (v view) fail(w http.ResponseWriter, err *apiError) {
 	v.reply(w, err.status, err.body(id))
 }
 
-// hide leaves out what the caller's role does not know: secrets, for a container's own key.
+// hide leaves out of a launch configuration what the caller's role does not know.
 func (v view) hide(config map[string]any) map[string]any {
-	if config == nil || v.caller.kind != AgentKey {
-		return config
-	}
-	if _, ok := config["secrets"]; !ok {
-		return config
-	}
-	c := make(map[string]any, len(config))
-	for k, item := range config {
-		if k != "secrets" {
-			c[k] = item
+	hidden := func(name string, _ any) bool { return v.caller.hidesField(name) }
+	for name, item := range config {
+		if hidden(name, item) {
+			config = maps.Clone(config)
+			maps.DeleteFunc(config, hidden)
+			return config
 		}
 	}
-	return c
+	return config
 }
 
 func (v view) hideAll(configs []map[string]any) any {
@@ -110,20 +110,19 @@ func (v view) hideUpgrade(upgrade map[string]any) any {
 		return nil
 	}
 	strategy, _ := upgrade["inServiceStrategy"].(map[string]any)
-	if strategy == nil || v.caller.kind != AgentKey {
+	if strategy == nil || v.caller.kind != AgentKey && v.caller.kind != ReadOnlyKey {
 		return upgrade
 	}
-	shown := make(map[string]any, len(strategy))
-	for k, item := range strategy {
-		shown[k] = item
-		if config, ok := item.(map[string]any); ok {
-			shown[k] = v.hide(config)
+	shown := maps.Clone(strategy)
+	for name, item := range strategy {
+		switch item := item.(type) {
+		case map[string]any:
+			shown[name] = v.hide(item)
+		case []any:
+			shown[name] = v.hideAll(asConfigs(item))
 		}
 	}
-	outer := make(map[string]any, len(upgrade))
-	for k, item := range upgrade {
-		outer[k] = item
-	}
+	outer := maps.Clone(upgrade)
 	outer["inServiceStrategy"] = shown
 	return outer
 }

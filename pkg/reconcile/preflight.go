@@ -145,8 +145,11 @@ func checkService(l *look) *step {
 		return l.not(CodeBlind, false, "the containers cannot be read: %s", s.ContainersProblem.Message)
 	case s.System:
 		return l.not(CodeSystemService, true, "it is a system service of Rancher's")
+	case len(s.Actions) == 0:
+		// The link actions are there in every state (rancher-api 14.1): a read-only member's key is offered none.
+		return l.not(CodeNotUpgradable, true, "Rancher offers this key no action at all, so it may only read: use an environment API key")
 	case !l.can(string(Upgrade)):
-		return l.not(CodeNotUpgradable, true, "Rancher does not offer the upgrade action: is the key read-only?")
+		return l.not(CodeNotUpgradable, true, "Rancher does not offer the upgrade action")
 	case s.Launch.Secrets < 0:
 		return l.not(CodeSecretsHidden, true, "this key cannot see Rancher secrets and an upgrade would drop them: use an environment API key")
 	case s.Scale == 0 && !s.Global:
