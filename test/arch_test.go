@@ -34,6 +34,9 @@ var mayImport = map[string][]string{
 	"internal/ranchersim":            {},
 	"internal/sandbox":               {"internal/ranchersim", "internal/registry/registrytest"},
 
+	// What people are told may be in their language; it knows nothing of Drover.
+	"internal/language": {},
+
 	// Compose files are read for people; the daemon knows nothing of them.
 	"internal/compose": {"pkg/desired"},
 
@@ -51,16 +54,16 @@ var mayImport = map[string][]string{
 
 	"internal/operator": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
-		"internal/controller", "internal/rancher", "internal/journal", "internal/logs", "internal/web",
+		"internal/controller", "internal/rancher", "internal/journal", "internal/language", "internal/logs", "internal/web",
 	},
 
-	"internal/watch": {"pkg/observe", "pkg/reconcile", "internal/controller", "internal/logs", "internal/web", "internal/operator"},
+	"internal/watch": {"pkg/observe", "pkg/reconcile", "internal/controller", "internal/language", "internal/logs", "internal/web", "internal/operator"},
 
 	"cmd/controller": {
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
 		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/evidence", "internal/web",
-		"internal/compose", "internal/metrics", "internal/operator", "internal/watch",
+		"internal/compose", "internal/language", "internal/metrics", "internal/operator", "internal/watch",
 	},
 
 	"test":        {},
@@ -81,7 +84,7 @@ var heavy = map[string][]string{
 	"github.com/sirupsen/logrus":                       {"internal/registry/registrytest"},
 	"github.com/coder/websocket":                       {"internal/rancher", "internal/logs", "internal/ranchersim", "internal/sandbox", "tests"},
 	"charm.land":                                       {"internal/watch"},
-	"github.com/charmbracelet":                         {"internal/watch", "tests"},
+	"github.com/charmbracelet":                         {"internal/watch", "internal/language", "tests"},
 	"github.com/creack/pty":                            {"tests"},
 	"github.com/spf13/cobra":                           {"cmd/controller"},
 	"go.uber.org/zap":                                  {"cmd/controller"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 )
 
@@ -159,20 +160,23 @@ func (a *act) run(cmd *cobra.Command, name string) error {
 	if a.request.By == "" {
 		a.request.By = whoami()
 	}
+	if a.asJSON {
+		a.o.language = language.English
+	}
 	s, err := a.o.reach(cmd).session(cmd.Context(), name)
 	if err != nil {
 		return err
 	}
 	plan, err := operator.MakePlan(s.LookFor(cmd.Context(), a.request), a.request)
 	if err != nil {
-		return explain(err)
+		return explain(a.o.language, err)
 	}
 	if plan.Nothing == "" {
 		if err := a.agree(cmd, s.Subject.Key(), plan); err != nil {
 			return err
 		}
 		if err := s.Do(cmd.Context(), plan); err != nil && !operator.IsUnknown(err) {
-			return explain(err)
+			return explain(a.o.language, err)
 		}
 	}
 	return a.see(cmd, s, plan)
@@ -188,7 +192,7 @@ func (a *act) agree(cmd *cobra.Command, key string, p operator.Plan) error {
 	if a.isSure || !isTerminal(cmd.InOrStdin()) {
 		return nil
 	}
-	return confirm(cmd.InOrStdin(), out, "go on")
+	return confirm(cmd.InOrStdin(), out, a.o.language)
 }
 
 // see waits for what comes of it, and tells.
@@ -219,17 +223,38 @@ func (a *act) print(out io.Writer, r acted) error {
 	if a.asJSON {
 		return printJSON(out, r)
 	}
+	l := a.o.language
 	var err error
 	switch r.Outcome {
 	case "nothing":
-		_, err = fmt.Fprintf(out, "nothing to do: %s\n", oneLine(r.Reason))
+		_, err = fmt.Fprintln(out, l.Sprintf("nothing to do: %s", oneLine(r.Reason)))
 	case "told":
-		_, err = fmt.Fprintf(out, "%s: %s told to %s, by %s\n", r.Target, r.Verb, r.Through, oneLine(a.request.By))
+		_, err = fmt.Fprintln(out, l.Sprintf("%s: %s told to %s, by %s", r.Target, r.Verb, r.Through, oneLine(a.request.By)))
 	case "":
 	default:
-		_, err = fmt.Fprintf(out, "%s: %s after %s\n", r.Target, r.Outcome, time.Duration(r.Seconds*float64(time.Second)).Round(time.Second))
+		_, err = fmt.Fprintln(out, l.Sprintf("%s: %s after %s", r.Target, outcomeIn(l, r.Outcome), time.Duration(r.Seconds*float64(time.Second)).Round(time.Second)))
 	}
 	return err
+}
+
+// outcomeIn is an outcome's word, which scripts look for, with what it means where
+// that is another language.
+func outcomeIn(l language.Language, outcome string) string {
+	switch outcome {
+	case string(operator.Finished):
+		return l.Sprintf("finished")
+	case string(operator.RolledBack):
+		return l.Sprintf("rolled-back")
+	case string(operator.ToUpgraded):
+		return l.Sprintf("upgraded")
+	case string(operator.ToCanceled):
+		return l.Sprintf("canceled")
+	case string(operator.NotApplied):
+		return l.Sprintf("not-applied")
+	case string(operator.TakenOver):
+		return l.Sprintf("taken-over")
+	}
+	return outcome
 }
 
 // outcomeOf is the outcome in one word; empty when it did not come to one. A fresh

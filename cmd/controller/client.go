@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
@@ -24,18 +23,27 @@ func (o *options) client() *web.Client {
 	return web.NewRemoteClient(o.server, token.Value)
 }
 
-// whereDaemon is where the daemon was looked for, for people.
-func (o *options) whereDaemon() string {
+// noDaemon says where nobody answered.
+func (o *options) noDaemon() string {
 	if o.server == "" {
-		return "on state directory " + o.stateDir
+		return o.language.Sprintf("no daemon is running on state directory %s", o.stateDir)
 	}
-	return "at " + o.server
+	return o.language.Sprintf("no daemon is running at %s", o.server)
 }
+
+// noDaemonError is web.ErrNoDaemon with where that is.
+type noDaemonError struct{ where string }
+
+// Error says where nobody answered.
+func (e *noDaemonError) Error() string { return e.where }
+
+// Unwrap is web.ErrNoDaemon.
+func (e *noDaemonError) Unwrap() error { return web.ErrNoDaemon }
 
 // explainAway says where nobody answered.
 func (o *options) explainAway(err error) error {
 	if errors.Is(err, web.ErrNoDaemon) {
-		return fmt.Errorf("%w %s", err, o.whereDaemon())
+		return &noDaemonError{o.noDaemon()}
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
@@ -38,8 +39,9 @@ type direct struct {
 	client   *rancher.Client
 	informer *rancher.Informer
 	names    []logs.ServiceName
-	// server is the URL, for messages.
-	server string
+	// server is the URL, for messages in language.
+	server   string
+	language language.Language
 	// isSynced says that the first pictures were there: before that what is wrong
 	// is an error, and later something that may pass.
 	isSynced atomic.Bool
@@ -63,7 +65,11 @@ func (o *options) connect(cmd *cobra.Command, names []string) (*direct, error) {
 			services = append(services, n)
 		}
 	}
-	return connectTo(cmd.ErrOrStderr(), server, services)
+	d, err := connectTo(cmd.ErrOrStderr(), server, services)
+	if d != nil {
+		d.language = o.language
+	}
+	return d, err
 }
 
 // connectTo makes a direct to services of a Rancher; notices go to errOut.
@@ -102,7 +108,7 @@ func (o *options) load(cmd *cobra.Command) (*desired.Config, error) {
 		return desired.Load(o.config)
 	}
 	if os.Getenv(variableURL) == "" {
-		return nil, fmt.Errorf("there is no %s and %s is not set: name a file with -c, or set %s, %s and %s",
+		return nil, o.language.Errorf("there is no %s and %s is not set: name a file with -c, or set %s, %s and %s",
 			o.config, variableURL, variableURL, variableAccessKey, variableSecretKey)
 	}
 	return &desired.Config{Rancher: desired.Rancher{
@@ -183,7 +189,7 @@ func (d *direct) explain(p *observe.Problem) error {
 		return errors.New(p.Message)
 	}
 	if p.Cause == observe.CauseAuth {
-		return fmt.Errorf("rancher at %s does not take the key: %s; an environment API key is needed", d.server, p.Message)
+		return d.language.Errorf("rancher at %s does not take the key: %s; an environment API key is needed", d.server, p.Message)
 	}
 	return fmt.Errorf("rancher at %s: %s", d.server, p.Message)
 }

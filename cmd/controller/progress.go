@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 )
 
@@ -47,7 +48,7 @@ func (p *progress) tell(t operator.Track, _ operator.Sight) {
 	}
 	line := fmt.Sprintf("%4ds  %s: %s", int(time.Since(p.begun).Seconds()), t.Key, text)
 	// \x1b[K clears what a longer line left behind (ECMA-48, EL).
-	fmt.Fprintf(p.out, "\r%s\x1b[K", clipTo(line, p.width-1))
+	fmt.Fprintf(p.out, "\r%s\x1b[K", language.Clip(line, p.width-1))
 	p.isOpen = true
 }
 
@@ -67,11 +68,4 @@ func withoutFigures(s string) string {
 		}
 		return r
 	}, s)
-}
-
-func clipTo(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 )
 
 // version is set when the binary is built.
@@ -26,6 +28,8 @@ type options struct {
 	server, tokenFile string
 	// logFormat is json, console or auto; logLevel error, info or debug.
 	logFormat, logLevel string
+	// language is the person's; what programs read is English whatever it is.
+	language language.Language
 	// wasStarted says that flags and arguments were good.
 	wasStarted bool
 }
@@ -53,7 +57,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err == nil || errors.As(err, &exit) && exit.cause == nil {
 		return code
 	}
-	text := "drover: " + strings.TrimRight(err.Error(), "\n")
+	text := "drover: " + strings.TrimRight(textIn(o.language, err), "\n")
 	if code == exitUsage {
 		text += "; see drover --help"
 	}
@@ -61,9 +65,21 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	return code
 }
 
+// textIn is an error in a language, as far as it knows any.
+func textIn(l language.Language, err error) string {
+	var said interface {
+		error
+		In(l language.Language) string
+	}
+	if errors.As(err, &said) && said.Error() == err.Error() {
+		return said.In(l)
+	}
+	return err.Error()
+}
+
 // rootCommand makes the tree of commands and what they share.
 func rootCommand() (*cobra.Command, *options) {
-	o := &options{}
+	o := &options{language: language.FromEnvironment(os.Getenv)}
 	root := &cobra.Command{
 		Use:   "drover",
 		Short: "Deploy images to Rancher 1.6 services, judge them, and take bad ones back",

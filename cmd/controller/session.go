@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -58,7 +57,7 @@ func (r *reach) subject(ctx context.Context, name string) (operator.Subject, err
 	views, asked := r.daemon.Targets(ctx)
 	if asked != nil {
 		if r.config == nil {
-			return s, &exitError{exitNoDaemon, fmt.Errorf("%w: nothing was done, because without it and without %s nobody knows what %q is", r.o.explainAway(asked), r.o.config, name)}
+			return s, &exitError{exitNoDaemon, r.o.language.Errorf("%w: nothing was done, because without it and without %s nobody knows what %q is", r.o.explainAway(asked), r.o.config, name)}
 		}
 		return s, err
 	}
@@ -79,17 +78,17 @@ func (r *reach) session(ctx context.Context, name string) (*operator.Session, er
 func (r *reach) sessionAt(ctx context.Context, subject operator.Subject) (*operator.Session, error) {
 	s := &operator.Session{
 		Subject: subject, Daemon: r.daemon, StateDir: r.o.stateDir, Now: time.Now,
-		NoDaemon: web.ErrNoDaemon.Error() + " " + r.o.whereDaemon(),
+		NoDaemon: r.o.noDaemon(), Language: r.o.language,
 	}
 	if r.o.server != "" {
 		if _, err := r.daemon.Health(ctx); err != nil {
-			return nil, &exitError{exitNoDaemon, fmt.Errorf("%w: nothing was done; without --server this acts on Rancher alone", r.o.explainAway(err))}
+			return nil, &exitError{exitNoDaemon, r.o.language.Errorf("%w: nothing was done; without --server this acts on Rancher alone", r.o.explainAway(err))}
 		}
 	}
 	client, err := r.rancher(rancher.Key{Stack: subject.Stack, Service: subject.Service})
 	if err != nil {
 		s.NoRancher = err.Error()
-		return s, nil
+		return s, nil //nolint:nilerr // The daemon alone is enough for most; a look says why there is no Rancher.
 	}
 	s.Rancher = client
 	s.Images = newTagReader(r.config)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 )
@@ -59,7 +60,7 @@ func showStatus(ctx context.Context, o *options, names []string, asJSON bool, ou
 	if asJSON {
 		return printJSON(out, s)
 	}
-	return s.print(out, errOut, time.Now())
+	return s.print(out, errOut, o.language, time.Now())
 }
 
 // standingOf asks the daemon, or else the journal.
@@ -99,9 +100,9 @@ func chosen(views []web.View, names []string) ([]web.View, error) {
 	return some, nil
 }
 
-func (s standing) print(out, errOut io.Writer, now time.Time) error {
+func (s standing) print(out, errOut io.Writer, l language.Language, now time.Time) error {
 	if s.From == "journal" {
-		fmt.Fprintln(errOut, "no daemon is running; this is what its journal says")
+		fmt.Fprintln(errOut, l.Sprintf("no daemon is running; this is what its journal says"))
 	}
 	rows := [][]string{{"TARGET", "PHASE", "RUNNING", "WANTED", "SINCE", "REASON"}}
 	for i := range s.Targets {

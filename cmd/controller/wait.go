@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
@@ -75,6 +76,7 @@ type waited struct {
 }
 
 func (w *wait) run(cmd *cobra.Command, args []string) error {
+	w.o.language = language.English // Pipelines read it.
 	if err := w.check(args); err != nil {
 		return err
 	}
@@ -174,7 +176,7 @@ func (w *wait) one(ctx context.Context, r *reach, subject operator.Subject) wait
 			result.Gates = d.Gates
 		}
 	})
-	result.err = endOf(track, goal, err)
+	result.err = endOf(s.Language, track, goal, err)
 	result.Outcome, result.Reason, result.Text = outcomeOf(operator.Plan{Goal: goal}, track), track.Reason, track.Text
 	result.Seconds = time.Since(begun).Seconds()
 	if result.err == nil {

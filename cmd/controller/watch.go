@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/watch"
@@ -58,6 +59,10 @@ In a pipe it tells the same in lines, and ends with the rollout.`,
 
 func runWatch(cmd *cobra.Command, o *options, by, name string) error {
 	ctx := cmd.Context()
+	isScreen := isTerminal(cmd.OutOrStdout()) && isTerminal(cmd.InOrStdin())
+	if !isScreen {
+		o.language = language.English // Lines are read by programs too.
+	}
 	r := o.reach(cmd)
 	subject, err := r.watched(ctx, name)
 	if err != nil {
@@ -74,11 +79,10 @@ func runWatch(cmd *cobra.Command, o *options, by, name string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	acting := *s
-	m := watch.New(subject.Key(), by, actor{ctx, &acting}, time.Now())
+	m := watch.New(subject.Key(), by, actor{ctx, o.language, &acting}, time.Now())
 	feed, close, err := r.feed(ctx, s)
-	m.NoLogs = textOf(err)
+	m.NoLogs, m.Language = textOf(err), o.language
 	defer close()
-	isScreen := isTerminal(cmd.OutOrStdout()) && isTerminal(cmd.InOrStdin())
 	if isScreen {
 		m, err = watch.Run(ctx, m, feed, cmd.InOrStdin(), cmd.OutOrStdout())
 	} else {
@@ -87,7 +91,7 @@ func runWatch(cmd *cobra.Command, o *options, by, name string) error {
 	if err != nil {
 		return err
 	}
-	return leave(cmd, m.Outcome(), isScreen)
+	return leave(cmd, o.language, m.Outcome(), isScreen)
 }
 
 // isHopeless says that looking again will not help.
@@ -104,19 +108,19 @@ func textOf(err error) string {
 
 // leave says how it ended, or that it goes on. Leaving a screen is no failure;
 // a pipe that is cut off is.
-func leave(cmd *cobra.Command, t operator.Track, isScreen bool) error {
+func leave(cmd *cobra.Command, l language.Language, t operator.Track, isScreen bool) error {
 	switch {
 	case t.Outcome == operator.Open && isScreen:
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "left %s alone: %s\n`drover watch %[1]s` comes back to it\n", t.Key, oneLine(t.Text))
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), l.Sprintf("left %s alone: %s\n`drover watch %[1]s` comes back to it", t.Key, oneLine(t.Text)))
 		return err
 	case isScreen:
-		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", t.Key, oneLine(joinReason(string(t.Outcome), t.Reason)))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", t.Key, oneLine(joinReason(outcomeIn(l, string(t.Outcome)), t.Reason)))
 		if t.Outcome == operator.Finished {
 			return nil
 		}
 		return quietly(exitOtherwise)
 	}
-	return endOf(t, operator.ToFinished, context.Canceled)
+	return endOf(l, t, operator.ToFinished, context.Canceled)
 }
 
 // watched is what a person wants to watch.
@@ -256,8 +260,9 @@ func isBehind(lb *observe.LoadBalancer) bool {
 
 // actor does what a person decides in the screen.
 type actor struct {
-	ctx     context.Context
-	session *operator.Session
+	ctx      context.Context
+	language language.Language
+	session  *operator.Session
 }
 
 var _ watch.Actor = actor{}
@@ -275,7 +280,7 @@ func (a actor) Do(p operator.Plan) error {
 	defer cancel()
 	err := a.session.Do(ctx, p)
 	if errors.Is(err, web.ErrNoDaemon) {
-		return fmt.Errorf("%w any more: it is not known whether it took the command", err)
+		return a.language.Errorf("%w any more: it is not known whether it took the command", err)
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/evidence"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
@@ -37,6 +38,9 @@ may be shortened. The journal is enough; a running daemon is asked for the last 
 			if len(args) == 2 {
 				subject = args[1]
 			}
+			if asJSON {
+				o.language = language.English
+			}
 			w, err := reasonsOf(cmd, o, args[0], subject)
 			if err != nil {
 				return err
@@ -44,7 +48,7 @@ may be shortened. The journal is enough; a running daemon is asked for the last 
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), w)
 			}
-			w.print(cmd.OutOrStdout(), time.Now())
+			w.print(cmd.OutOrStdout(), o.language, time.Now())
 			return nil
 		},
 	}
@@ -116,7 +120,7 @@ type stepReason struct {
 // reasonsOf asks the journal, and the daemon for the last look.
 func reasonsOf(cmd *cobra.Command, o *options, name, subject string) (*reasons, error) {
 	key := keyOf(o.config, name)
-	past, err := pastOfTarget(o.stateDir, key)
+	past, err := pastOfTarget(o.language, o.stateDir, key)
 	if err != nil {
 		return nil, err
 	}
@@ -126,14 +130,14 @@ func reasonsOf(cmd *cobra.Command, o *options, name, subject string) (*reasons, 
 		w.look(views)
 	}
 	if w.Now == nil && len(past.order) == 0 {
-		return nil, fmt.Errorf("nothing is known of a target %q", name)
+		return nil, o.language.Errorf("nothing is known of a target %q", name)
 	}
 	chosen := past.choose(subject)
 	if subject != "" && len(chosen) == 0 || isDigestLike(subject) {
-		w.about(subject, past)
+		w.about(o.language, subject, past)
 	}
 	if subject != "" && len(chosen) == 0 && len(w.Facts) == 0 {
-		return nil, fmt.Errorf("no rollout and no digest of %s begins with %q in the journal; a digest that was never started is explained by `drover why %s` while the tag names it", key, subject, name)
+		return nil, o.language.Errorf("no rollout and no digest of %s begins with %q in the journal; a digest that was never started is explained by `drover why %s` while the tag names it", key, subject, name)
 	}
 	for _, id := range chosen {
 		w.Rollouts = append(w.Rollouts, past.reasonOf(id, o.stateDir))
@@ -152,10 +156,10 @@ type targetPast struct {
 	released map[string]string
 }
 
-func pastOfTarget(stateDir, key string) (*targetPast, error) {
+func pastOfTarget(l language.Language, stateDir, key string) (*targetPast, error) {
 	r, err := journal.OpenReadOnly(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no journal in %s", stateDir)
+		return nil, l.Errorf("no journal in %s", stateDir)
 	}
 	if err != nil {
 		return nil, err
@@ -319,35 +323,35 @@ func (w *reasons) look(views []web.View) {
 }
 
 // about is what is known of a digest beside its rollouts.
-func (w *reasons) about(subject string, p *targetPast) {
+func (w *reasons) about(l language.Language, subject string, p *targetPast) {
 	h := p.history
-	add := func(digest, format string, args ...any) {
+	add := func(digest, fact string) {
 		if w.Digest == "" {
 			w.Digest = digest
 		}
-		w.Facts = append(w.Facts, fmt.Sprintf(format, args...))
+		w.Facts = append(w.Facts, fact)
 	}
 	for d, q := range h.Quarantine {
 		if isDigest(d, subject) {
-			add(d, "it is quarantined since %s (rollout %s): %s", q.At.UTC().Format(time.RFC3339), q.Rollout, q.Reason)
-			add(d, "a newer digest goes past it; `drover retry %s --digest %s` tries it once more", w.Target, d)
+			add(d, l.Sprintf("it is quarantined since %s (rollout %s): %s", q.At.UTC().Format(time.RFC3339), q.Rollout, q.Reason))
+			add(d, l.Sprintf("a newer digest goes past it; `drover retry %s --digest %s` tries it once more", w.Target, d))
 		}
 	}
 	if b := h.Baseline; b != nil && isDigest(b.Digest, subject) {
-		add(b.Digest, "it is what the service runs")
+		add(b.Digest, l.Sprintf("it is what the service runs"))
 	}
 	if b := h.Baseline; b != nil && b.Over != "" && isDigest(b.Over, subject) {
-		add(b.Over, "the tag named it when the service was adopted running something else, so it is passed over; `drover retry %s --digest %s` deploys it", w.Target, b.Over)
+		add(b.Over, l.Sprintf("the tag named it when the service was adopted running something else, so it is passed over; `drover retry %s --digest %s` deploys it", w.Target, b.Over))
 	}
 	for _, d := range h.Past {
 		if isDigest(d, subject) {
-			add(d, "it ran before; a tag that moves back to it is asked about: `drover retry %s --digest %s` deploys it", w.Target, d)
+			add(d, l.Sprintf("it ran before; a tag that moves back to it is asked about: `drover retry %s --digest %s` deploys it", w.Target, d))
 			break
 		}
 	}
 	for d, by := range p.released {
 		if isDigest(d, subject) {
-			add(d, "%s let it be tried again", by)
+			add(d, l.Sprintf("%s let it be tried again", by))
 		}
 	}
 }

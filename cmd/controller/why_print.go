@@ -6,25 +6,26 @@ import (
 	"strings"
 	"time"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
 // print tells the reasons as a story: where the target stands, what is known of
 // the digest, and each rollout step by step.
-func (w *reasons) print(out io.Writer, now time.Time) {
+func (w *reasons) print(out io.Writer, l language.Language, now time.Time) {
 	if n := w.Now; n != nil {
 		alert := ""
 		if n.Alert {
-			alert = ", a person should look"
+			alert = l.Sprintf(", a person should look")
 		}
-		fmt.Fprintf(out, "%s is %s since %s (%s)%s\n", w.Target, n.Phase, n.Since.UTC().Format(time.RFC3339), ago(n.Since, now), alert)
-		fmt.Fprintf(out, "  because  %s\n", oneLine(n.Reason))
-		explainTo(out, "  ", n.Code, n.Rule, n.Do)
-		printGates(out, "  ", n.Gates)
+		fmt.Fprintln(out, l.Sprintf("%s is %s since %s (%s)%s", w.Target, n.Phase, n.Since.UTC().Format(time.RFC3339), ago(n.Since, now), alert))
+		fmt.Fprintln(out, l.Sprintf("  because  %s", oneLine(n.Reason)))
+		explainTo(out, l, "  ", n.Code)
+		printGates(out, l, "  ", n.Gates)
 	}
 	if r := w.Runs; r != nil {
-		fmt.Fprintf(out, "  it runs  %s%s\n", oneLine(r.Image), broughtBy(r))
+		fmt.Fprintln(out, l.Sprintf("  it runs  %s%s", oneLine(r.Image), broughtBy(l, r)))
 	}
 	if w.Digest != "" {
 		fmt.Fprintf(out, "\n%s\n", w.Digest)
@@ -33,84 +34,86 @@ func (w *reasons) print(out io.Writer, now time.Time) {
 		fmt.Fprintf(out, "  %s\n", oneLine(fact))
 	}
 	for i := range w.Rollouts {
-		w.Rollouts[i].print(out, w.Target)
+		w.Rollouts[i].print(out, l)
 	}
 }
 
-func broughtBy(r *runsReason) string {
+func broughtBy(l language.Language, r *runsReason) string {
 	switch {
 	case r.Rollout != "":
-		return fmt.Sprintf(", brought by rollout %s (%s)", oneLine(r.Rollout), r.At.UTC().Format(time.RFC3339))
+		return l.Sprintf(", brought by rollout %s (%s)", oneLine(r.Rollout), r.At.UTC().Format(time.RFC3339))
 	case !r.At.IsZero():
-		return ", as it was found " + r.At.UTC().Format(time.RFC3339)
+		return l.Sprintf(", as it was found %s", r.At.UTC().Format(time.RFC3339))
 	}
 	return ""
 }
 
 // explainTo prints the rule behind a code, and what to do when that is something.
-func explainTo(out io.Writer, indent string, code reconcile.Code, rule, do string) {
-	if rule != "" {
-		fmt.Fprintf(out, "%srule     %s: %s\n", indent, code, rule)
+func explainTo(out io.Writer, l language.Language, indent string, code reconcile.Code) {
+	e := meaningIn(l, code)
+	if e.means != "" {
+		fmt.Fprintln(out, l.Sprintf("%srule     %s: %s", indent, code, e.means))
 	}
-	if do != "" && do != "nothing" {
-		fmt.Fprintf(out, "%sto do    %s\n", indent, do)
+	if e.do != "" && meaningOf(code).do != "nothing" {
+		fmt.Fprintln(out, l.Sprintf("%sto do    %s", indent, e.do))
 	}
 }
 
-func printGates(out io.Writer, indent string, gates []gateReason) {
+func printGates(out io.Writer, l language.Language, indent string, gates []gateReason) {
 	for i := range gates {
 		g := &gates[i]
 		fmt.Fprintf(out, "%s%-16s %-6s  %s\n", indent, g.Gate, g.Verdict, oneLine(g.Text))
-		if figures := figuresOf(&g.Finding); figures != "" {
+		if figures := figuresOf(l, &g.Finding); figures != "" {
 			fmt.Fprintf(out, "%s%-16s %-6s  %s\n", indent, "", "", figures)
 		}
 		if g.Verdict != reconcile.Pass && g.Rule != "" {
-			fmt.Fprintf(out, "%s%-16s %-6s  rule %s: %s\n", indent, "", "", g.Code, g.Rule)
+			fmt.Fprintf(out, "%s%-16s %-6s  %s\n", indent, "", "", l.Sprintf("rule %s: %s", g.Code, meaningIn(l, g.Code).means))
 		}
 	}
 }
 
 // figuresOf are the figures that a finding's words leave out.
-func figuresOf(f *reconcile.Finding) string {
+func figuresOf(l language.Language, f *reconcile.Finding) string {
 	if f.Gate != "load balancer" || f.Requests+f.Synthetic == 0 {
 		return ""
 	}
 	parts := []string{
-		fmt.Sprintf("new: %d requests, %d failed", f.Requests, f.Failures),
-		fmt.Sprintf("old: %d, %d", f.OldRequests, f.OldFailures),
-		fmt.Sprintf("probes: %d", f.Synthetic),
-		fmt.Sprintf("needed: %d", f.Needed),
-		fmt.Sprintf("E = %.3g (rolls back at 100)", f.Evidence),
-		fmt.Sprintf("sum = %.3g (fires at 4.61)", f.Sum),
-		fmt.Sprintf("at most %.2g%% failed, with 95%% confidence; the limit is %.2g%%", 100*f.Bound, 100*f.Limit),
+		l.Sprintf("new: %d requests, %d failed", f.Requests, f.Failures),
+		l.Sprintf("old: %d, %d", f.OldRequests, f.OldFailures),
+		l.Sprintf("probes: %d", f.Synthetic),
+		l.Sprintf("needed: %d", f.Needed),
+		l.Sprintf("E = %.3g (rolls back at 100)", f.Evidence),
+		l.Sprintf("sum = %.3g (fires at 4.61)", f.Sum),
+		l.Sprintf("at most %.2g%% failed, with 95%% confidence; the limit is %.2g%%", 100*f.Bound, 100*f.Limit),
 	}
 	return strings.Join(parts, "; ")
 }
 
-func (r *rolloutReason) print(out io.Writer, target string) {
-	outcome := string(r.Outcome)
+func (r *rolloutReason) print(out io.Writer, l language.Language) {
+	outcome := outcomeIn(l, string(r.Outcome))
 	if outcome == "" {
-		outcome = "open"
+		outcome = l.Sprintf("open")
 	}
-	fmt.Fprintf(out, "\nrollout %s (%s): %s to %s, %s\n", oneLine(r.ID), r.Kind, web.Short(r.From), web.Short(r.To), outcome)
+	fmt.Fprintln(out)
+	fmt.Fprintln(out, l.Sprintf("rollout %s (%s): %s to %s, %s", oneLine(r.ID), r.Kind, web.Short(r.From), web.Short(r.To), outcome))
 	if r.Revision != "" {
-		fmt.Fprintf(out, "  commit   %s\n", oneLine(r.Revision))
+		fmt.Fprintln(out, l.Sprintf("  commit   %s", oneLine(r.Revision)))
 	}
 	said := map[string]string{}
 	for i := range r.Steps {
-		r.Steps[i].print(out, r.Started, said)
+		r.Steps[i].print(out, l, r.Started, said)
 	}
 	if r.Evidence != "" {
-		fmt.Fprintf(out, "  evidence %s: drover replay shows every look\n", r.Evidence)
+		fmt.Fprintln(out, l.Sprintf("  evidence %s: drover replay shows every look", r.Evidence))
 	}
 }
 
 // print tells a step: a verdict with all its gates and their rules, another with
 // the gates that turned. said holds what each gate said last.
-func (s *stepReason) print(out io.Writer, begun time.Time, said map[string]string) {
+func (s *stepReason) print(out io.Writer, l language.Language, begun time.Time, said map[string]string) {
 	by := ""
 	if s.By != "" {
-		by = " by " + oneLine(s.By)
+		by = l.Sprintf(" by %s", oneLine(s.By))
 	}
 	what := string(s.Kind)
 	if s.Kind == reconcile.EventStatus {
@@ -119,10 +122,10 @@ func (s *stepReason) print(out io.Writer, begun time.Time, said map[string]strin
 	fmt.Fprintf(out, "%9s  %s\n", "+"+s.At.Sub(begun).Round(time.Second).String(), strings.TrimSpace(strings.Join([]string{what + by, reasonText(s)}, "  ")))
 	isVerdict := s.Kind == reconcile.EventRollingBack || s.Kind == reconcile.EventFinishing || s.Kind == reconcile.EventStuck || s.Kind == reconcile.EventTakenOver
 	if isVerdict && s.Rule != "" {
-		fmt.Fprintf(out, "%9s  rule %s: %s\n", "", s.Code, s.Rule)
+		fmt.Fprintf(out, "%9s  %s\n", "", l.Sprintf("rule %s: %s", s.Code, meaningIn(l, s.Code).means))
 	}
 	if isVerdict {
-		printGates(out, "             ", s.Gates)
+		printGates(out, l, "             ", s.Gates)
 		return
 	}
 	for i := range s.Gates {

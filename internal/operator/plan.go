@@ -3,10 +3,10 @@ package operator
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
@@ -94,27 +94,28 @@ type RefusedError struct{ Reason string }
 // Error is the reason.
 func (e *RefusedError) Error() string { return e.Reason }
 
-func refuse(format string, args ...any) error {
-	return &RefusedError{Reason: fmt.Sprintf(format, args...)}
+func (s *Sight) refuse(format string, args ...any) error {
+	return &RefusedError{Reason: s.Language.Sprintf(format, args...)}
 }
 
 // NeedsDaemonError is a request that only a daemon can answer. Nothing was done.
 type NeedsDaemonError struct {
 	Verb Verb
-	// Why says why there is none.
-	Why string
+	// Why says why there is none, in Language.
+	Why      string
+	Language language.Language
 }
 
 // Error says why there is no daemon, and that nothing was done.
 func (e *NeedsDaemonError) Error() string {
-	return fmt.Sprintf("%s: nothing was done, because %s is a decision that only the daemon can remember", e.Why, e.Verb)
+	return e.Language.Sprintf("%s: nothing was done, because %s is a decision that only the daemon can remember", e.Why, e.Verb)
 }
 
 // MakePlan says what a request will do to the service seen. It is pure.
 func MakePlan(s Sight, r Request) (Plan, error) {
 	isMemory := r.Verb == Pause || r.Verb == Resume || r.Verb == Retry || r.Verb == Approve
 	if p := s.Service.Problem; p != nil && s.Daemon == nil && !isMemory {
-		return Plan{}, blind(p)
+		return Plan{}, s.blind(p)
 	}
 	var p Plan
 	var err error
@@ -130,7 +131,7 @@ func MakePlan(s Sight, r Request) (Plan, error) {
 	case Pause, Resume, Retry, Approve:
 		p, err = planMemory(&s, r)
 	default:
-		err = refuse("unknown verb %q", r.Verb)
+		err = s.refuse("unknown verb %q", r.Verb)
 	}
 	p.Verb = r.Verb
 	return p, err
@@ -167,13 +168,13 @@ func byHand(s *Sight, goal Goal, says ...string) Plan {
 func (s *Sight) handNote() string {
 	switch {
 	case s.Daemon == nil:
-		return s.Alone + ": this acts on Rancher alone"
+		return s.Language.Sprintf("%s: this acts on Rancher alone", s.Alone)
 	case s.Daemon.Phase == reconcile.Stuck:
-		return "the rollout is stuck, and the daemon writes nothing more: this acts on Rancher itself; `drover resume` gives the service back"
+		return s.Language.Sprintf("the rollout is stuck, and the daemon writes nothing more: this acts on Rancher itself; `drover resume` gives the service back")
 	case s.Daemon.Holding != "":
-		return "the daemon only observes (" + s.Daemon.Holding + "): this acts on Rancher itself; `drover resume` gives the service back"
+		return s.Language.Sprintf("the daemon only observes (%s): this acts on Rancher itself; `drover resume` gives the service back", s.Daemon.Holding)
 	}
-	return "the daemon has no rollout of it open: this acts on Rancher itself"
+	return s.Language.Sprintf("the daemon has no rollout of it open: this acts on Rancher itself")
 }
 
 // checkRollout refuses when another rollout than the one meant is open.
@@ -183,25 +184,30 @@ func (s *Sight) checkRollout(r Request) error {
 	case r.Rollout == "" || open != nil && open.ID == r.Rollout:
 		return nil
 	case open == nil:
-		return refuse("rollout %s is not open any more", r.Rollout)
+		return s.refuse("rollout %s is not open any more", r.Rollout)
 	}
-	return refuse("rollout %s is not the open one, %s is", r.Rollout, open.ID)
+	return s.refuse("rollout %s is not the open one, %s is", r.Rollout, open.ID)
 }
 
 // BlindError says that Rancher cannot be read, and so nothing is done.
-type BlindError struct{ Problem error }
+type BlindError struct {
+	Problem  error
+	Language language.Language
+}
 
 // Error says why.
-func (e *BlindError) Error() string { return "Rancher cannot be read: " + e.Problem.Error() }
+func (e *BlindError) Error() string {
+	return e.Language.Sprintf("Rancher cannot be read: %s", e.Problem)
+}
 
 // Unwrap is the cause.
 func (e *BlindError) Unwrap() error { return e.Problem }
 
 // blind tells a service that is not there, or that nobody said how to reach, from
 // one that cannot be read now.
-func blind(p *observe.Problem) error {
+func (s *Sight) blind(p *observe.Problem) error {
 	if p.Cause == observe.CauseNotFound || p.Cause == observe.CauseUnusable {
 		return errors.New(p.Message)
 	}
-	return &BlindError{Problem: p}
+	return &BlindError{Problem: p, Language: s.Language}
 }

@@ -16,7 +16,7 @@ import (
 // planMemory is what only the daemon can remember.
 func planMemory(s *Sight, r Request) (Plan, error) {
 	if s.Daemon == nil {
-		return Plan{}, &NeedsDaemonError{Verb: r.Verb, Why: s.Alone}
+		return Plan{}, &NeedsDaemonError{Verb: r.Verb, Why: s.Alone, Language: s.Language}
 	}
 	if err := s.checkRollout(r); err != nil {
 		return Plan{}, err
@@ -34,13 +34,13 @@ func planMemory(s *Sight, r Request) (Plan, error) {
 }
 
 func (s *Sight) pause(r Request) (Plan, error) {
-	says := "nothing starts and nothing is finished any more, until `drover resume`"
+	says := s.Language.Sprintf("nothing starts and nothing is finished any more, until `drover resume`")
 	if open := s.open(); open != nil {
-		says += fmt.Sprintf("; rollout %s is still judged, and taken back when a gate fails", open.ID)
+		says += s.Language.Sprintf("; rollout %s is still judged, and taken back when a gate fails", open.ID)
 	}
 	p := told(s, controller.Command{Verb: controller.Pause}, r, NoGoal, says)
 	if by := s.Daemon.PausedBy; by != "" {
-		p.Nothing = s.Subject.Key() + " is paused already, by " + by
+		p.Nothing = s.Language.Sprintf("%s is paused already, by %s", s.Subject.Key(), by)
 	}
 	return p, nil
 }
@@ -49,14 +49,14 @@ func (s *Sight) resume(r Request) (Plan, error) {
 	d := s.Daemon
 	var says []string
 	if d.PausedBy != "" {
-		says = append(says, "the pause by "+d.PausedBy+" ends")
+		says = append(says, s.Language.Sprintf("the pause by %s ends", d.PausedBy))
 	}
 	if d.Holding != "" || d.Phase == reconcile.Stuck {
-		says = append(says, "the daemon takes the service over as it is now ("+s.Standing()+"), as if it saw it for the first time")
+		says = append(says, s.Language.Sprintf("the daemon takes the service over as it is now (%s), as if it saw it for the first time", s.Standing()))
 	}
 	p := told(s, controller.Command{Verb: controller.Resume}, r, NoGoal, says...)
 	if len(says) == 0 {
-		p.Nothing = s.Subject.Key() + " is neither paused nor held nor stuck"
+		p.Nothing = s.Language.Sprintf("%s is neither paused nor held nor stuck", s.Subject.Key())
 	}
 	return p, nil
 }
@@ -65,12 +65,12 @@ func (s *Sight) approve(r Request) (Plan, error) {
 	open := s.open()
 	switch {
 	case open == nil:
-		return Plan{}, refuse("no rollout is open")
+		return Plan{}, s.refuse("no rollout is open")
 	case s.Daemon.Phase == reconcile.Stuck:
-		return Plan{}, refuse("rollout %s is stuck: %s", open.ID, s.Daemon.Reason)
+		return Plan{}, s.refuse("rollout %s is stuck: %s", open.ID, s.Daemon.Reason)
 	}
 	return told(s, controller.Command{Verb: controller.Approve}, r, ToFinished,
-		fmt.Sprintf("the daemon finishes rollout %s to %s once every gate has passed (now: %s)", open.ID, web.Short(open.To), s.Daemon.Reason),
+		s.Language.Sprintf("the daemon finishes rollout %s to %s once every gate has passed (now: %s)", open.ID, web.Short(open.To), s.Daemon.Reason),
 		s.removedByFinish()), nil
 }
 
@@ -81,17 +81,17 @@ func (s *Sight) retry(r Request) (Plan, error) {
 		digest = d.Last.To
 	}
 	if digest == "" || r.DespiteBaseline && r.Digest == "" {
-		return Plan{}, refuse("name the digest to try again (--digest)")
+		return Plan{}, s.refuse("name the digest to try again (--digest)")
 	}
-	says := web.Short(digest) + " may be tried once more"
+	says := s.Language.Sprintf("%s may be tried once more", web.Short(digest))
 	if q, is := d.Quarantine[digest]; is {
-		says += "; it is quarantined because: " + q.Reason
+		says += s.Language.Sprintf("; it is quarantined because: %s", q.Reason)
 	}
-	p := told(s, retryCommand(digest, r), r, ToFinished, append([]string{says}, despiteBaseline(r)...)...)
+	p := told(s, retryCommand(digest, r), r, ToFinished, append([]string{says}, s.despiteBaseline(r)...)...)
 	p.Track = p.Track.wants(digest)
 	if d.Wanted != digest && s.open() == nil {
 		p.Goal = NoGoal
-		p.Says = append(p.Says, fmt.Sprintf("nothing starts now: the tag names %s", cmp.Or(web.Short(d.Wanted), "what could not be read yet")))
+		p.Says = append(p.Says, s.Language.Sprintf("nothing starts now: the tag names %s", cmp.Or(web.Short(d.Wanted), s.Language.Sprintf("what could not be read yet"))))
 	}
 	return p, nil
 }
@@ -101,11 +101,11 @@ func retryCommand(digest string, r Request) controller.Command {
 }
 
 // despiteBaseline says what a person takes upon themselves.
-func despiteBaseline(r Request) []string {
+func (s *Sight) despiteBaseline(r Request) []string {
 	if !r.DespiteBaseline {
 		return nil
 	}
-	return []string{"it starts although what runs now fails more than is allowed; the new version is held to that, and passes only below the limit"}
+	return []string{s.Language.Sprintf("it starts although what runs now fails more than is allowed; the new version is held to that, and passes only below the limit")}
 }
 
 // planUpgrade brings what the followed tag names.
@@ -115,26 +115,26 @@ func planUpgrade(s *Sight, r Request) (Plan, error) {
 	}
 	switch {
 	case InUpgrade(s.Service.State):
-		return Plan{}, refuse("%s is %s: that has to end first", s.Subject.Key(), s.Service.State)
+		return Plan{}, s.refuse("%s is %s: that has to end first", s.Subject.Key(), s.Service.State)
 	case s.Service.State != observe.StateActive || !s.offers(reconcile.Upgrade):
-		return Plan{}, refuse("%s is %s, and Rancher does not offer to upgrade it", s.Subject.Key(), s.Service.State)
+		return Plan{}, s.refuse("%s is %s, and Rancher does not offer to upgrade it", s.Subject.Key(), s.Service.State)
 	case s.Image.Problem != nil:
-		return Plan{}, refuse("the registry cannot be asked for %s: %s", s.Image.Ref, s.Image.Problem.Message)
+		return Plan{}, s.refuse("the registry cannot be asked for %s: %s", s.Image.Ref, s.Image.Problem.Message)
 	case s.Image.Digest == "":
-		return Plan{}, refuse("%s follows no tag that is known here: name one with --image", s.Subject.Key())
+		return Plan{}, s.refuse("%s follows no tag that is known here: name one with --image", s.Subject.Key())
 	case s.Image.PlatformMissing:
-		return Plan{}, refuse("%s has nothing for the hosts' platform", s.Image.Ref)
+		return Plan{}, s.refuse("%s has nothing for the hosts' platform", s.Image.Ref)
 	case r.Digest != "" && r.Digest != s.Image.Digest:
-		return Plan{}, refuse("%s names %s, not %s", s.Image.Ref, web.Short(s.Image.Digest), web.Short(r.Digest))
+		return Plan{}, s.refuse("%s names %s, not %s", s.Image.Ref, web.Short(s.Image.Digest), web.Short(r.Digest))
 	}
 	image := s.Image.Repository + "@" + s.Image.Digest
 	if s.Service.Launch.Image == image {
-		return Plan{Nothing: s.Subject.Key() + " runs " + web.Short(s.Image.Digest) + " already", Goal: NoGoal}, nil
+		return Plan{Nothing: s.Language.Sprintf("%s runs %s already", s.Subject.Key(), web.Short(s.Image.Digest)), Goal: NoGoal}, nil
 	}
 	p := byHand(s, ToUpgraded,
-		fmt.Sprintf("Rancher upgrades %s from %s to %s (%s), %s", s.Subject.Key(), ShortImage(s.Service.Launch.Image), web.Short(s.Image.Digest), s.Image.Ref, pace(s, r)),
-		"only the image and the labels io.drover.* change",
-		"it stops at upgraded: `drover finish` or `drover rollback` then decides")
+		s.Language.Sprintf("Rancher upgrades %s from %s to %s (%s), %s", s.Subject.Key(), ShortImage(s.Service.Launch.Image), web.Short(s.Image.Digest), s.Image.Ref, pace(s, r)),
+		s.Language.Sprintf("only the image and the labels io.drover.* change"),
+		s.Language.Sprintf("it stops at upgraded: `drover finish` or `drover rollback` then decides"))
 	p.upgrade = s.spec(r, image)
 	p.Track = p.Track.wants(s.Image.Digest)
 	return p, nil
@@ -142,11 +142,11 @@ func planUpgrade(s *Sight, r Request) (Plan, error) {
 
 func pace(s *Sight, r Request) string {
 	spec := s.spec(r, "")
-	order := "old containers stop first"
+	order := s.Language.Sprintf("old containers stop first")
 	if spec.StartFirst {
-		order = "new containers start first"
+		order = s.Language.Sprintf("new containers start first")
 	}
-	return fmt.Sprintf("%d at a time, %s apart, %s", spec.BatchSize, spec.Interval, order)
+	return s.Language.Sprintf("%d at a time, %s apart, %s", spec.BatchSize, spec.Interval, order)
 }
 
 // toldUpgrade lets the daemon go: a digest that a person asks for passes
@@ -156,26 +156,26 @@ func (s *Sight) toldUpgrade(r Request) (Plan, error) {
 	digest := cmp.Or(r.Digest, d.Wanted)
 	switch open := s.open(); {
 	case open != nil:
-		return Plan{}, refuse("rollout %s to %s is open: %s", open.ID, web.Short(open.To), d.Reason)
+		return Plan{}, s.refuse("rollout %s to %s is open: %s", open.ID, web.Short(open.To), d.Reason)
 	case r.Image != "" && !SameImage(d.Image, r.Image):
-		return Plan{}, refuse("the target follows %s, not %s: change it in targets.yaml", d.Image, r.Image)
+		return Plan{}, s.refuse("the target follows %s, not %s: change it in targets.yaml", d.Image, r.Image)
 	case r.DespiteBaseline && r.Digest == "":
-		return Plan{}, refuse("--despite-baseline is for one digest: name it (--digest; the tag names %s)", cmp.Or(d.Wanted, "what could not be read yet"))
+		return Plan{}, s.refuse("--despite-baseline is for one digest: name it (--digest; the tag names %s)", cmp.Or(d.Wanted, s.Language.Sprintf("what could not be read yet")))
 	case digest == "":
-		return Plan{}, refuse("the daemon has not read the tag yet: %s", cmp.Or(d.Reason, "it has not looked"))
+		return Plan{}, s.refuse("the daemon has not read the tag yet: %s", cmp.Or(d.Reason, s.Language.Sprintf("it has not looked")))
 	case digest != d.Wanted:
-		return Plan{}, refuse("the target follows %s, which names %s, not %s", d.Image, web.Short(d.Wanted), web.Short(digest))
+		return Plan{}, s.refuse("the target follows %s, which names %s, not %s", d.Image, web.Short(d.Wanted), web.Short(digest))
 	case digest == d.Running && d.Code != reconcile.CodePassedOver:
-		return Plan{Nothing: s.Subject.Key() + " runs " + web.Short(digest) + " already"}, nil
+		return Plan{Nothing: s.Language.Sprintf("%s runs %s already", s.Subject.Key(), web.Short(digest))}, nil
 	}
-	says := []string{fmt.Sprintf("the daemon rolls %s out to %s as soon as nothing speaks against it (now: %s)", web.Short(digest), s.Subject.Key(), d.Reason)}
+	says := []string{s.Language.Sprintf("the daemon rolls %s out to %s as soon as nothing speaks against it (now: %s)", web.Short(digest), s.Subject.Key(), d.Reason)}
 	if q, is := d.Quarantine[digest]; is {
-		says = append(says, "it leaves quarantine, where it is because: "+q.Reason)
+		says = append(says, s.Language.Sprintf("it leaves quarantine, where it is because: %s", q.Reason))
 	}
 	if d.PausedBy != "" {
-		says = append(says, "the target is paused by "+d.PausedBy+": nothing starts before `drover resume`")
+		says = append(says, s.Language.Sprintf("the target is paused by %s: nothing starts before `drover resume`", d.PausedBy))
 	}
-	p := told(s, retryCommand(digest, r), r, ToFinished, append(says, despiteBaseline(r)...)...)
+	p := told(s, retryCommand(digest, r), r, ToFinished, append(says, s.despiteBaseline(r)...)...)
 	p.Track = p.Track.wants(digest)
 	return p, nil
 }

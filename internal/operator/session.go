@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -56,6 +56,8 @@ type Session struct {
 	StateDir string
 	// Now is the clock.
 	Now func() time.Time
+	// Language is the person's.
+	Language language.Language
 
 	// last is what the daemon said last.
 	last *web.Detail
@@ -63,7 +65,7 @@ type Session struct {
 
 // Look looks once. What could not be read is said in the sight.
 func (s *Session) Look(ctx context.Context) Sight {
-	sight := Sight{At: s.Now(), Subject: s.Subject, Alone: s.NoDaemon}
+	sight := Sight{At: s.Now(), Subject: s.Subject, Language: s.Language, Alone: s.NoDaemon}
 	s.lookDaemon(ctx, &sight)
 	s.lookRancher(ctx, &sight)
 	return sight
@@ -79,7 +81,7 @@ func (s *Session) lookDaemon(ctx context.Context, sight *Sight) {
 	case err == nil:
 		s.last, sight.Daemon = &d, &d
 	case errors.As(err, &status) && status.NotFound():
-		s.last, sight.Alone = nil, "the daemon does not look after "+s.Subject.Key()
+		s.last, sight.Alone = nil, s.Language.Sprintf("the daemon does not look after %s", s.Subject.Key())
 	case errors.Is(err, web.ErrNoDaemon) && s.last == nil:
 	default:
 		// A daemon that answered a moment ago may come back: what it said last is
@@ -153,7 +155,7 @@ func (s *Session) lookBack(ctx context.Context, sight *Sight, digest string) {
 	if sight.Daemon != nil && sight.Daemon.Holding == "" {
 		var back web.WayBack
 		if back, err = s.Daemon.WayBack(ctx, s.Subject.Key(), digest); err == nil {
-			sight.Back = &Back{Digest: back.Digest, Image: back.Image, Ran: back.Until, Source: "the journal"}
+			sight.Back = &Back{Digest: back.Digest, Image: back.Image, Ran: back.Until, Source: s.Language.Sprintf("the journal")}
 		}
 	} else {
 		sight.Back, err = s.journaledBack(sight, digest)
@@ -167,7 +169,7 @@ func (s *Session) lookBack(ctx context.Context, sight *Sight, digest string) {
 func (s *Session) journaledBack(sight *Sight, digest string) (*Back, error) {
 	r, err := journal.OpenReadOnly(s.StateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no journal in %s that would know it", s.StateDir)
+		return nil, s.Language.Errorf("there is no journal in %s that would know it", s.StateDir)
 	}
 	if err != nil {
 		return nil, err
@@ -184,7 +186,7 @@ func (s *Session) journaledBack(sight *Sight, digest string) (*Back, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Back{Digest: back.To.Digest, Image: s.imageOf(back, sight), Ran: back.At, Source: "the journal", Restoring: back}, nil
+	return &Back{Digest: back.To.Digest, Image: s.imageOf(back, sight), Ran: back.At, Source: s.Language.Sprintf("the journal"), Restoring: back}, nil
 }
 
 // imageOf names a repository for a way back whose image was a bare tag.
@@ -219,7 +221,7 @@ func (s *Session) Do(ctx context.Context, p Plan) error {
 	case Cancel:
 		_, err = s.Rancher.CancelUpgrade(ctx, p.serviceID)
 	default:
-		err = refuse("nothing can be done in Rancher for %s", p.Verb)
+		err = &RefusedError{Reason: s.Language.Sprintf("nothing can be done in Rancher for %s", p.Verb)}
 	}
 	return refusal(err)
 }

@@ -1,10 +1,10 @@
 package operator
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -15,6 +15,8 @@ import (
 type Sight struct {
 	At      time.Time
 	Subject Subject
+	// Language is that of the person who looks: sentences made from a sight are in it.
+	Language language.Language
 	// Service is Rancher's view; its Problem says why there is none.
 	Service observe.Service
 	// ActiveHosts counts for global services.
@@ -139,33 +141,33 @@ func (s *Sight) expected() int {
 func (s *Sight) Standing() string {
 	svc := &s.Service
 	if svc.Problem != nil {
-		return "Rancher cannot be read: " + svc.Problem.Message
+		return s.Language.Sprintf("Rancher cannot be read: %s", svc.Problem.Message)
 	}
 	fresh, well := s.count(logs.VersionNew)
 	old, _ := s.count(logs.VersionOld)
 	switch svc.State {
 	case observe.StateUpgrading:
-		return fmt.Sprintf("%d of %d containers are new, %d of them healthy; %d old ones run", fresh, s.expected(), well, old)
+		return s.Language.Sprintf("%d of %d containers are new, %d of them healthy; %d old ones run", fresh, s.expected(), well, old)
 	case observe.StateUpgraded:
 		if problem := s.Unproved(); problem != "" {
-			return "upgraded, but " + problem
+			return s.Language.Sprintf("upgraded, but %s", problem)
 		}
-		return fmt.Sprintf("upgraded: %d new containers are healthy, %d old ones are kept for the way back", fresh, len(s.names(logs.VersionOld)))
+		return s.Language.Sprintf("upgraded: %d new containers are healthy, %d old ones are kept for the way back", fresh, len(s.names(logs.VersionOld)))
 	case observe.StateFinishingUpgrade:
-		return "Rancher removes the old containers"
+		return s.Language.Sprintf("Rancher removes the old containers")
 	case observe.StateRollingBack:
-		return "Rancher goes back to " + ShortImage(svc.Launch.Image)
+		return s.Language.Sprintf("Rancher goes back to %s", ShortImage(svc.Launch.Image))
 	case observe.StateCancelingUpgrade:
-		return "Rancher stops the upgrade"
+		return s.Language.Sprintf("Rancher stops the upgrade")
 	case observe.StateCanceledUpgrade:
-		return fmt.Sprintf("cancelled: %d new and %d old containers run side by side", fresh, old)
+		return s.Language.Sprintf("cancelled: %d new and %d old containers run side by side", fresh, old)
 	case observe.StateActive:
 		if problem := s.Unproved(); problem != "" {
-			return "active, but " + problem
+			return s.Language.Sprintf("active, but %s", problem)
 		}
 		running, _ := s.count(logs.VersionUnknown)
-		return fmt.Sprintf("runs %s on %d containers", ShortImage(svc.Launch.Image), running)
+		return s.Language.Sprintf("runs %s on %d containers", ShortImage(svc.Launch.Image), running)
 	default:
-		return "Rancher says " + string(svc.State)
+		return s.Language.Sprintf("Rancher says %s", svc.State)
 	}
 }

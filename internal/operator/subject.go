@@ -1,10 +1,10 @@
 package operator
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -25,12 +25,24 @@ func (s Subject) Key() string { return s.Stack + "/" + s.Service }
 // NotFoundError is a name that means no service.
 type NotFoundError struct {
 	Name string
-	// Why says what was looked at.
-	Why string
+	// Known are the names that there are.
+	Known []string
 }
 
-// Error says what was looked for, and where.
-func (e *NotFoundError) Error() string { return fmt.Sprintf("no target %q%s", e.Name, e.Why) }
+// Error says what was looked for, and what there is.
+func (e *NotFoundError) Error() string { return e.In(language.English) }
+
+// In is the error in a language.
+func (e *NotFoundError) In(l language.Language) string {
+	const shown = 8
+	switch n := len(e.Known); {
+	case n == 0:
+		return l.Sprintf("no target %q; a service that nobody targets is named stack/service", e.Name)
+	case n > shown:
+		return l.Sprintf("no target %q; there are %s and %d more, and any stack/service", e.Name, strings.Join(e.Known[:shown], ", "), n-shown)
+	}
+	return l.Sprintf("no target %q; there are %s, and any stack/service", e.Name, strings.Join(e.Known, ", "))
+}
 
 // Resolve finds what a name means: a target of the file, of the daemon, or any
 // stack/service. The config may be nil.
@@ -49,7 +61,7 @@ func Resolve(config *desired.Config, views []web.View, name string) (Subject, er
 	if stack, service, ok := strings.Cut(name, "/"); ok && isName(stack) && isName(service) {
 		return Subject{Stack: stack, Service: service}, nil
 	}
-	return Subject{}, &NotFoundError{Name: name, Why: known(config, views)}
+	return Subject{}, &NotFoundError{Name: name, Known: known(config, views)}
 }
 
 func ofTarget(t desired.Target) Subject {
@@ -63,9 +75,8 @@ func isName(s string) bool {
 	})
 }
 
-// known lists the names there are, at most a few.
-func known(config *desired.Config, views []web.View) string {
-	const shown = 8
+// known are the names that file and daemon have.
+func known(config *desired.Config, views []web.View) []string {
 	var names []string
 	if config != nil {
 		for i := range config.Targets {
@@ -77,13 +88,7 @@ func known(config *desired.Config, views []web.View) string {
 			names = append(names, name)
 		}
 	}
-	switch {
-	case len(names) == 0:
-		return "; a service that nobody targets is named stack/service"
-	case len(names) > shown:
-		return fmt.Sprintf("; there are %s and %d more, and any stack/service", strings.Join(names[:shown], ", "), len(names)-shown)
-	}
-	return "; there are " + strings.Join(names, ", ") + ", and any stack/service"
+	return names
 }
 
 // ByImage are the targets that follow an image, with any tag when it names none.

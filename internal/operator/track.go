@@ -2,9 +2,9 @@ package operator
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
@@ -109,7 +109,7 @@ func (t Track) takeBlind(s *Sight) Track {
 		t.BlindSince = s.At
 	}
 	if !t.Watched || s.Daemon == nil {
-		t.Text = fmt.Sprintf("Rancher cannot be read since %s: %s", Clock(s.At.Sub(t.BlindSince)), s.Service.Problem.Message)
+		t.Text = s.Language.Sprintf("Rancher cannot be read since %s: %s", Clock(s.At.Sub(t.BlindSince)), s.Service.Problem.Message)
 	}
 	return t
 }
@@ -125,12 +125,12 @@ func (t Track) takeDaemon(s *Sight) Track {
 		t.Outcome, t.Reason = Outcome(r.Outcome), r.Reason
 		break
 	}
-	t.Text = daemonWords(d, s.At)
+	t.Text = daemonWords(d, s.At, s.Language)
 	if s.DaemonProblem != "" {
-		t.Text += " (the daemon does not answer now: " + s.DaemonProblem + ")"
+		t.Text += s.Language.Sprintf(" (the daemon does not answer now: %s)", s.DaemonProblem)
 	}
 	if t.Outcome == Open && t.Rollout == "" && t.Digest != "" {
-		t.Outcome, t.Reason = t.already(d)
+		t.Outcome, t.Reason = t.already(d, s.Language)
 		t.Named = t.Named || d.Wanted == t.Digest
 	}
 	return t
@@ -146,32 +146,32 @@ func (t Track) isMeant(r *web.Rollout) bool {
 }
 
 // already is the outcome of a digest that was decided about before anybody asked.
-func (t Track) already(d *web.Detail) (Outcome, string) {
+func (t Track) already(d *web.Detail, l language.Language) (Outcome, string) {
 	q, isCondemned := d.Quarantine[t.Digest]
 	switch {
 	case d.Rollout != nil && (!t.Named || d.Wanted == t.Digest):
 		return Open, ""
 	case d.Running == t.Digest && d.Code != reconcile.CodePassedOver:
-		return Finished, "it runs already"
+		return Finished, l.Sprintf("it runs already")
 	case isCondemned:
 		return RolledBack, q.Reason
 	case t.Named && d.Wanted != t.Digest && d.Wanted != "":
-		return TakenOver, "a newer image took its place before it was rolled out: the tag names " + web.Short(d.Wanted)
+		return TakenOver, l.Sprintf("a newer image took its place before it was rolled out: the tag names %s", web.Short(d.Wanted))
 	}
 	return Open, ""
 }
 
 // daemonWords is where the daemon stands, in one sentence with a countdown.
-func daemonWords(d *web.Detail, now time.Time) string {
+func daemonWords(d *web.Detail, now time.Time, l language.Language) string {
 	text := string(d.Phase) + ": " + d.Reason
 	if d.Phase == reconcile.Bake && !d.BakeStart.IsZero() {
-		text = fmt.Sprintf("baking %s of %s: %s", Clock(now.Sub(d.BakeStart)), Clock(d.BakeUntil.Sub(d.BakeStart)), d.Reason)
+		text = l.Sprintf("baking %s of %s: %s", Clock(now.Sub(d.BakeStart)), Clock(d.BakeUntil.Sub(d.BakeStart)), d.Reason)
 	}
 	if d.Phase == "" {
-		text = "the daemon has not looked yet"
+		text = l.Sprintf("the daemon has not looked yet")
 	}
 	if d.PausedBy != "" {
-		text += " (paused by " + d.PausedBy + ")"
+		text += l.Sprintf(" (paused by %s)", d.PausedBy)
 	}
 	return text
 }
@@ -191,7 +191,7 @@ func (t Track) takeService(s *Sight) Track {
 	case state == observe.StateActive:
 		return t.takeActive(s)
 	case state == observe.StateRemoved, state == observe.StateRemoving, state == observe.StatePurged, state == observe.StatePurging:
-		return t.end(TakenOver, "the service was removed")
+		return t.end(TakenOver, s.Language.Sprintf("the service was removed"))
 	}
 	return t
 }
@@ -221,7 +221,7 @@ func (t Track) adopt(s *Sight, to, from observe.Launch) Track {
 	case !t.brings(to.Image):
 		return t
 	case t.Brings != "" && !t.Watched:
-		return t.end(TakenOver, "another upgrade took its place, to "+ShortImage(to.Image))
+		return t.end(TakenOver, s.Language.Sprintf("another upgrade took its place, to %s", ShortImage(to.Image)))
 	}
 	t.Brings, t.To, t.Before, t.From = to.Version, to.Image, from.Version, from.Image
 	if t.Begun.IsZero() {
@@ -257,9 +257,9 @@ func (t Track) takeActive(s *Sight) Track {
 	case t.Brings == svc.Launch.Version:
 		return t.end(Finished, "")
 	case t.isBefore(svc):
-		return t.end(RolledBack, "rolled back in Rancher")
+		return t.end(RolledBack, s.Language.Sprintf("rolled back in Rancher"))
 	}
-	return t.end(TakenOver, "somebody changed the service to "+ShortImage(svc.Launch.Image))
+	return t.end(TakenOver, s.Language.Sprintf("somebody changed the service to %s", ShortImage(svc.Launch.Image)))
 }
 
 // isBefore says that the service is back at what ran before.
@@ -278,9 +278,9 @@ func (t Track) takeEnded(s *Sight, problem string) Track {
 	case t.Digest == "" && t.Image == "" || problem != "":
 		return t
 	case t.brings(svc.Launch.Image):
-		return t.end(Finished, "it runs already")
+		return t.end(Finished, s.Language.Sprintf("it runs already"))
 	case svc.Upgrade != nil && t.brings(svc.Upgrade.To.Image) && svc.Upgrade.To.Version != svc.Launch.Version:
-		return t.end(RolledBack, "rolled back in Rancher")
+		return t.end(RolledBack, s.Language.Sprintf("rolled back in Rancher"))
 	}
 	return t
 }
@@ -300,7 +300,7 @@ func (t Track) words(s *Sight) string {
 		return text
 	}
 	if t.Brings == "" && s.Service.State == observe.StateActive && (t.Digest != "" || t.Image != "") {
-		return fmt.Sprintf("waiting for %s; %s", cmp.Or(web.Short(t.Digest), t.Image), s.Standing())
+		return s.Language.Sprintf("waiting for %s; %s", cmp.Or(web.Short(t.Digest), t.Image), s.Standing())
 	}
 	return s.Standing()
 }

@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -20,7 +19,7 @@ type selection struct {
 // selection takes lines and nothing else.
 func (m Model) startCopy() Model {
 	if len(m.log.shown) == 0 {
-		return m.say("there is no line to copy", true)
+		return m.say(m.Language.Sprintf("there is no line to copy"), true)
 	}
 	m.copy.wasHeld = m.log.isHeld
 	m.mode, m.log = copying, m.log.hold()
@@ -47,7 +46,7 @@ func (m Model) pressCopy(key string) (Model, tea.Cmd) {
 	case "y", "enter", "c":
 		text, n := m.copied()
 		m = m.endCopy()
-		return m.say(fmt.Sprintf("%d lines copied, where the terminal allows it (OSC 52)", n), false), tea.SetClipboard(text)
+		return m.say(m.Language.Sprintf("%d lines copied, where the terminal allows it (OSC 52)", n), false), tea.SetClipboard(text)
 	case "esc", "q":
 		return m.endCopy(), nil
 	}

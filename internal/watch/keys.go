@@ -139,7 +139,7 @@ func (m Model) pressConfirm(key string) (Model, tea.Cmd) {
 		return m.confirm()
 	case "n", "N", "esc", "q":
 		m.mode = browsing
-		return m.say("nothing was done", false), nil
+		return m.say(m.Language.Sprintf("nothing was done"), false), nil
 	}
 	return m, nil
 }

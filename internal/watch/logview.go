@@ -21,15 +21,15 @@ var containerStyles = func() (styles [16]lipgloss.Style) {
 // logTitle says how much there is and what is shown of it.
 func (m Model) logTitle() string {
 	p := &m.log
-	parts := []string{fmt.Sprintf("── log: %s lines", thousands(p.total))}
+	parts := []string{m.Language.Sprintf("── log: %s lines", thousands(p.total))}
 	if p.dropped > 0 {
-		parts = append(parts, fmt.Sprintf("%s not read in time", thousands(p.dropped)))
+		parts = append(parts, m.Language.Sprintf("%s not read in time", thousands(p.dropped)))
 	}
 	if f := m.filterText(); f != "" {
-		parts = append(parts, f+fmt.Sprintf(" (%s shown)", thousands(int64(len(p.shown)))))
+		parts = append(parts, f+m.Language.Sprintf(" (%s shown)", thousands(int64(len(p.shown)))))
 	}
 	if p.isHeld {
-		parts = append(parts, fmt.Sprintf("stopped, %s newer below", thousands(int64(p.held))))
+		parts = append(parts, m.Language.Sprintf("stopped, %s newer below", thousands(int64(p.held))))
 	}
 	title := strings.Join(parts, ", ") + " "
 	style := faint
@@ -47,7 +47,7 @@ func (m Model) filterText() string {
 		parts = append(parts, string(f.side))
 	}
 	if f.errors {
-		parts = append(parts, "errors")
+		parts = append(parts, m.Language.Sprintf("errors"))
 	}
 	if f.container != "" {
 		name := f.container
@@ -64,7 +64,7 @@ func (m Model) filterText() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return "only " + strings.Join(parts, ", ")
+	return m.Language.Sprintf("only %s", strings.Join(parts, ", "))
 }
 
 // logLines are the log's part of the screen.
@@ -91,11 +91,11 @@ func (m Model) logLines(height int) []string {
 func (m Model) noLines() string {
 	switch {
 	case m.NoLogs != "":
-		return "no log: " + m.NoLogs
+		return m.Language.Sprintf("no log: %s", m.NoLogs)
 	case !m.log.filter.isEmpty() && m.log.total > 0:
-		return "no line is shown; esc shows all again"
+		return m.Language.Sprintf("no line is shown; esc shows all again")
 	}
-	return "no line yet"
+	return m.Language.Sprintf("no line yet")
 }
 
 // label names a line's container, as `drover logs` does.
@@ -121,7 +121,7 @@ func (m Model) logLine(l *logs.Line, width int) string {
 	text := clean(l.Text)
 	switch {
 	case l.Dropped > 0:
-		text = warn.Render(fmt.Sprintf("%s lines were not read in time", thousands(l.Dropped)))
+		text = warn.Render(m.Language.Sprintf("%s lines were not read in time", thousands(l.Dropped)))
 	case logs.LooksLikeError(l.Text):
 		text = bad.Render(text)
 	case l.Version == logs.VersionOld:
@@ -145,7 +145,7 @@ func (m Model) copyScreen() []string {
 	for len(lines) < height {
 		lines = append(lines, "")
 	}
-	return append(lines, faint.Render("copy: ↑↓ move  space mark  y copy  esc back"))
+	return append(lines, faint.Render(m.Language.Sprintf("copy: ↑↓ move  space mark  y copy  esc back")))
 }
 
 // thousands writes 4912 as 4,912.

@@ -5,6 +5,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -36,10 +37,11 @@ const (
 
 // Model is all that is on the screen. Update returns the next one.
 type Model struct {
-	// By is who acts, NoLogs why there are no log lines, Ended that it ends when the
-	// rollout has.
+	// By is who acts, NoLogs why there are no log lines.
 	By     string
 	NoLogs string
+	// Language is the person's.
+	Language language.Language
 
 	actor Actor
 	now   time.Time
@@ -181,14 +183,14 @@ func (m Model) ask(verb operator.Verb) (Model, tea.Cmd) {
 	r := operator.Request{Verb: verb, By: m.By}
 	switch {
 	case m.busy != "":
-		return m.say("wait: "+m.busy, true), nil
+		return m.say(m.Language.Sprintf("wait: %s", m.busy), true), nil
 	case !m.hasLook:
-		return m.say("nothing was seen yet", true), nil
+		return m.say(m.Language.Sprintf("nothing was seen yet"), true), nil
 	case verb != operator.Rollback || isUnderWay(&m.looked.Sight):
 		p, err := operator.MakePlan(m.looked.Sight, r)
 		return m.offer(p, err), nil
 	}
-	m.busy = "looking for the way back"
+	m.busy = m.Language.Sprintf("looking for the way back")
 	actor := m.actor
 	return m, func() tea.Msg {
 		p, err := actor.Plan(r)
@@ -211,14 +213,14 @@ func (m Model) offer(p operator.Plan, err error) Model {
 
 // confirm carries the plan out.
 func (m Model) confirm() (Model, tea.Cmd) {
-	m.mode, m.busy = browsing, "telling "+m.through()
+	m.mode, m.busy = browsing, m.Language.Sprintf("telling %s", m.through())
 	p, actor := m.plan, m.actor
 	return m, func() tea.Msg { return done{p, actor.Do(p)} }
 }
 
 func (m Model) through() string {
 	if m.plan.Command != nil {
-		return "the daemon"
+		return m.Language.Sprintf("the daemon")
 	}
 	return "Rancher"
 }
@@ -228,9 +230,9 @@ func (m Model) did(d done) Model {
 	m.busy = ""
 	switch {
 	case d.err == nil:
-		return m.say(string(d.plan.Verb)+" told to "+m.through()+", by "+m.By, false)
+		return m.say(m.Language.Sprintf("%s told to %s, by %s", d.plan.Verb, m.through(), m.By), false)
 	case operator.IsUnknown(d.err):
-		return m.say("the answer was lost; look at what comes of it: "+d.err.Error(), true)
+		return m.say(m.Language.Sprintf("the answer was lost; look at what comes of it: %s", d.err), true)
 	}
 	return m.say(d.err.Error(), true)
 }

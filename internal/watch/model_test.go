@@ -12,6 +12,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -121,6 +122,13 @@ func scenes() map[string]func() Model {
 		"scrolled":          func() Model { return send(bake(100, 20), "up", "up", lines(5, logs.VersionNew, 320, 5)) },
 		"copying":           func() Model { return send(bake(60, 14), "c", "space", "up", "up") },
 		"keys":              func() Model { return send(bake(100, 26), "?") },
+		"chinese-baking":    func() Model { return inChinese(bake(120, 30)) },
+		"chinese-narrow":    func() Model { return inChinese(bake(60, 20)) },
+		"chinese-finish":    func() Model { return send(inChinese(bake(100, 26)), "f") },
+		"chinese-keys":      func() Model { return send(inChinese(bake(100, 26)), "?") },
+		"chinese-alone": func() Model {
+			return send(inChinese(newModel(&recorder{}, 90, 20)), inChineseSight(alone(10, service(observe.StateUpgraded, 3))), "r")
+		},
 		"hostile": func() Model {
 			l := lines(4, logs.VersionNew, 0, 2)
 			l[0].Text = "\x1b[2J\x1b]0;owned\x07 tab\there \u202eright to left"
@@ -130,6 +138,19 @@ func scenes() map[string]func() Model {
 			return send(newModel(&recorder{}, 80, 14), watched(10, service(observe.StateUpgrading, 1), v), l)
 		},
 	}
+}
+
+// inChinese is a model of somebody who reads Chinese.
+func inChinese(m Model) Model {
+	m.Language = language.Chinese
+	m.looked = inChineseSight(m.looked)
+	m.track = m.track.Take(m.looked.Sight)
+	return m
+}
+
+func inChineseSight(l Looked) Looked {
+	l.Language = language.Chinese
+	return l
 }
 
 // TestScreens compares screens as text, without colours.
@@ -303,3 +324,28 @@ func TestCopy(t *testing.T) {
 		t.Error("nothing can be copied")
 	}
 }
+
+// TestChineseColumns: what is below a head begins in the head's column, although a
+// Chinese character is two columns wide, and English words stay where they were.
+func TestChineseColumns(t *testing.T) {
+	english := scenes()["baking"]()
+	chinese := inChinese(english)
+	for row, line := range english.table(20) {
+		want, got := columnsOf(line), columnsOf(chinese.table(20)[row])
+		if row > 0 && strings.Join(want, " ") != strings.Join(got, " ") {
+			t.Errorf("row %d is %q, in English %q", row, got, want)
+		}
+		if w := ansi.StringWidth(chinese.table(20)[row]); w > chinese.width {
+			t.Errorf("row %d is %d wide", row, w)
+		}
+	}
+	heads, first := ansi.Strip(chinese.table(20)[0]), ansi.Strip(chinese.table(20)[1])
+	for head, cell := range map[string]string{"版本": "new", "状态": "healthy"} {
+		h, c := ansi.StringWidth(heads[:strings.Index(heads, head)]), ansi.StringWidth(first[:strings.Index(first, cell)])
+		if h != c {
+			t.Errorf("%s stands in column %d, %q below it in %d", head, h, cell, c)
+		}
+	}
+}
+
+func columnsOf(line string) []string { return strings.Fields(ansi.Strip(line)) }

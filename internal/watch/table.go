@@ -8,6 +8,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -37,7 +38,6 @@ func (m Model) side(c *observe.Container) logs.Version {
 
 // column is one of the table's.
 type column struct {
-	head  string
 	width int
 	// isNumber stands at the right, gives says how early it gives way on a narrow
 	// screen: 0 never.
@@ -45,16 +45,17 @@ type column struct {
 	gives    int
 }
 
-// columns follow the container's name.
+// columns follow the container's name: version, state, the load balancer's word,
+// requests per second, failed, retries, latency, trend.
 var columns = []column{
-	{head: "version", width: 7},
-	{head: "state", width: 12},
-	{head: "balancer", width: 10, gives: 3},
-	{head: "req/s", width: 7, isNumber: true},
-	{head: "failed", width: 6, isNumber: true},
-	{head: "retries", width: 7, isNumber: true, gives: 1},
-	{head: "latency", width: 7, isNumber: true, gives: 2},
-	{head: "trend", width: sparkWidth, gives: 4},
+	{width: 7},
+	{width: 12},
+	{width: 10, gives: 3},
+	{width: 7, isNumber: true},
+	{width: 6, isNumber: true},
+	{width: 7, isNumber: true, gives: 1},
+	{width: 7, isNumber: true, gives: 2},
+	{width: sparkWidth, gives: 4},
 }
 
 // fitting says which columns a screen has room for, beside a name of some width.
@@ -108,20 +109,25 @@ func (m Model) table(most int) []string {
 	}
 	width = min(width, 32)
 	fits := m.fitting(width)
-	heads := make([]string, len(columns))
-	for i := range columns {
-		heads[i] = columns[i].head
-	}
-	lines := []string{faint.Render(line(fmt.Sprintf("%-*s", width, "container"), heads, fits))}
+	lines := []string{faint.Render(line(language.Pad(m.Language.Sprintf("container"), width), m.heads(), fits))}
 	highest := m.gauges.highest()
 	for i := range all {
 		if len(lines) == most-1 && i < len(all)-1 {
-			lines = append(lines, faint.Render(fmt.Sprintf("… and %d more containers", len(all)-i)))
+			lines = append(lines, faint.Render(m.Language.Sprintf("… and %d more containers", len(all)-i)))
 			break
 		}
 		lines = append(lines, m.row(&all[i], width, highest, fits))
 	}
 	return lines
+}
+
+// heads are the columns' in the order of columns.
+func (m Model) heads() []string {
+	l := m.Language
+	return []string{
+		l.Sprintf("version"), l.Sprintf("state"), l.Sprintf("balancer"), l.Sprintf("req/s"),
+		l.Sprintf("failed"), l.Sprintf("retries"), l.Sprintf("latency"), l.Sprintf("trend"),
+	}
 }
 
 // nameOf is a container as it is named beside its lines, with its id: old and new
@@ -143,8 +149,7 @@ func (m Model) row(c *observe.Container, width int, highest float64, fits []bool
 	if isShown && g.latency >= 0 {
 		cells[6] = fmt.Sprintf("%d ms", g.latency)
 	}
-	name := ansi.Truncate(m.nameOf(c), width, "…")
-	name += strings.Repeat(" ", width-ansi.StringWidth(name))
+	name := language.Pad(language.Clip(m.nameOf(c), width), width)
 	return m.tint(line(name, cells, fits), c, g, isShown)
 }
 

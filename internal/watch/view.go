@@ -9,6 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
@@ -90,7 +91,7 @@ func (m Model) logHeight() int {
 // header says what is rolled out, where it stands, and what cannot be seen.
 func (m Model) header() []string {
 	if !m.hasLook {
-		return []string{bold.Render(m.track.Key), "looking…"}
+		return []string{bold.Render(m.track.Key), m.Language.Sprintf("looking…")}
 	}
 	lines := []string{m.title(), m.standing()}
 	if p := m.problems(); p != "" {
@@ -107,10 +108,10 @@ func (m Model) title() string {
 	}
 	parts = append(parts, clean(m.digests()))
 	if r := m.rollout(); r != nil && r.Revision != "" {
-		parts = append(parts, "commit "+clean(r.Revision[:min(len(r.Revision), 8)]))
+		parts = append(parts, m.Language.Sprintf("commit %s", clean(r.Revision[:min(len(r.Revision), 8)])))
 	}
 	if m.looked.Daemon == nil {
-		parts = append(parts, warn.Render("no daemon"))
+		parts = append(parts, warn.Render(m.Language.Sprintf("no daemon")))
 	}
 	return strings.Join(parts, "  ")
 }
@@ -153,9 +154,9 @@ func (m Model) digests() string {
 		runs = web.Short(d.Running)
 	}
 	if named := m.named(); named != "" && web.Short(named) != runs {
-		return fmt.Sprintf("runs %s, the tag names %s", runs, web.Short(named))
+		return m.Language.Sprintf("runs %s, the tag names %s", runs, web.Short(named))
 	}
-	return "runs " + runs
+	return m.Language.Sprintf("runs %s", runs)
 }
 
 // named is what the followed tag names now.
@@ -171,22 +172,22 @@ func (m Model) standing() string {
 	switch t := m.track; t.Outcome {
 	case operator.Finished:
 		if r := m.rollout(); r != nil && r.Kind == reconcile.Restore {
-			return good.Bold(true).Render("BACK"+m.took()) + ": a fresh upgrade went back to " + web.Short(r.To)
+			return good.Bold(true).Render(m.Language.Sprintf("BACK")+m.took()) + m.Language.Sprintf(": a fresh upgrade went back to %s", web.Short(r.To))
 		}
-		return good.Bold(true).Render("FINISHED"+m.took()) + reason(t.Reason)
+		return good.Bold(true).Render(m.Language.Sprintf("FINISHED")+m.took()) + reason(t.Reason)
 	case operator.RolledBack:
-		return bad.Bold(true).Render("ROLLED BACK"+m.took()) + reason(t.Reason)
+		return bad.Bold(true).Render(m.Language.Sprintf("ROLLED BACK")+m.took()) + reason(t.Reason)
 	case operator.NotApplied:
-		return bad.Bold(true).Render("NOT APPLIED") + reason(t.Reason)
+		return bad.Bold(true).Render(m.Language.Sprintf("NOT APPLIED")) + reason(t.Reason)
 	case operator.TakenOver:
-		return warn.Bold(true).Render("TAKEN OVER") + reason(t.Reason)
+		return warn.Bold(true).Render(m.Language.Sprintf("TAKEN OVER")) + reason(t.Reason)
 	case operator.Open:
 	}
 	text := clean(m.track.Text)
 	if !isUnderWay(&m.looked.Sight) {
 		text += faint.Render(m.waiting())
 	} else if !m.track.Begun.IsZero() {
-		text += faint.Render("  since " + clock(m.now.Sub(m.track.Begun)))
+		text += faint.Render(m.Language.Sprintf("  since %s", clock(m.now.Sub(m.track.Begun))))
 	}
 	if d := m.looked.Daemon; d != nil && d.Alert {
 		return bad.Bold(true).Render("! ") + text
@@ -200,11 +201,11 @@ func (m Model) waiting() string {
 	case m.looked.Service.State != observe.StateActive, d != nil && d.Phase != reconcile.Idle && d.Phase != reconcile.Probation:
 		return ""
 	case tag == "":
-		return "  (waiting for an upgrade)"
+		return m.Language.Sprintf("  (waiting for an upgrade)")
 	case d == nil && m.named() != "" && web.Short(m.named()) != operator.ShortImage(m.looked.Service.Launch.Image):
-		return "  (`drover upgrade` brings it, or a pipeline does)"
+		return m.Language.Sprintf("  (`drover upgrade` brings it, or a pipeline does)")
 	default:
-		return "  (waiting for a push of " + tag[strings.LastIndexByte(tag, '/')+1:] + ")"
+		return m.Language.Sprintf("  (waiting for a push of %s)", tag[strings.LastIndexByte(tag, '/')+1:])
 	}
 }
 
@@ -214,7 +215,7 @@ func (m Model) took() string {
 	if r == nil || r.Ended.IsZero() || r.Started.IsZero() {
 		return ""
 	}
-	return " after " + clock(r.Ended.Sub(r.Started))
+	return m.Language.Sprintf(" after %s", clock(r.Ended.Sub(r.Started)))
 }
 
 func reason(text string) string {
@@ -228,17 +229,17 @@ func reason(text string) string {
 func (m Model) problems() string {
 	var all []string
 	if p := m.looked.Service.Problem; p != nil {
-		since := ""
-		if !m.track.BlindSince.IsZero() {
-			since = " since " + clock(m.now.Sub(m.track.BlindSince))
+		if since := m.track.BlindSince; since.IsZero() {
+			all = append(all, m.Language.Sprintf("Rancher cannot be read: %s", p.Message))
+		} else {
+			all = append(all, m.Language.Sprintf("Rancher cannot be read since %s: %s", clock(m.now.Sub(since)), p.Message))
 		}
-		all = append(all, "Rancher cannot be read"+since+": "+p.Message)
 	}
 	if p := m.looked.DaemonProblem; p != "" {
-		all = append(all, "the daemon does not answer: "+p)
+		all = append(all, m.Language.Sprintf("the daemon does not answer: %s", p))
 	}
 	if lb := m.looked.Balancer; lb != nil && lb.Problem != nil {
-		all = append(all, "load balancer: "+lb.Problem.Message)
+		all = append(all, m.Language.Sprintf("load balancer: %s", lb.Problem.Message))
 	}
 	return clean(strings.Join(all, "; "))
 }
@@ -249,7 +250,7 @@ func (m Model) gateLines() []string {
 	if d == nil || len(d.Gates) == 0 {
 		return nil
 	}
-	lines := []string{faint.Render(fmt.Sprintf("%-15s %-7s %s", "gate", "verdict", "figures"))}
+	lines := []string{faint.Render(language.Pad(m.Language.Sprintf("gate"), 15) + " " + language.Pad(m.Language.Sprintf("verdict"), 7) + " " + m.Language.Sprintf("figures"))}
 	for i := range d.Gates {
 		g := &d.Gates[i]
 		lines = append(lines, fmt.Sprintf("%-15s %s %s", g.Gate, verdict(string(g.Verdict)), clean(g.Text)))
@@ -275,7 +276,7 @@ func (m Model) footer() []string {
 	case m.mode == confirming:
 		return m.question()
 	case m.mode == searching:
-		return []string{"/" + m.typed + "▏" + faint.Render("  enter keeps the filter, esc drops it")}
+		return []string{"/" + m.typed + "▏" + faint.Render(m.Language.Sprintf("  enter keeps the filter, esc drops it"))}
 	case m.busy != "":
 		return []string{warn.Render(m.busy + "…")}
 	case m.notice != "" && m.isBad:
@@ -288,13 +289,13 @@ func (m Model) footer() []string {
 
 // question says what will happen, and asks.
 func (m Model) question() []string {
-	lines := []string{warn.Bold(true).Render(fmt.Sprintf("%s %s?", m.plan.Verb, m.track.Key))}
+	lines := []string{warn.Bold(true).Render(m.Language.Sprintf("%s %s?", m.plan.Verb, m.track.Key))}
 	for _, says := range m.plan.Says {
 		for line := range strings.Lines(ansi.Wrap("· "+clean(says), m.width-2, "")) {
 			lines = append(lines, "  "+strings.TrimRight(line, "\n"))
 		}
 	}
-	return append(lines, bold.Render("[y]")+" yes   "+bold.Render("[n]")+" no")
+	return append(lines, bold.Render("[y]")+m.Language.Sprintf(" yes   ")+bold.Render("[n]")+m.Language.Sprintf(" no"))
 }
 
 // keys are the keys that mean something now.
@@ -302,26 +303,26 @@ func (m Model) keys() string {
 	var shown []string
 	add := func(key, what string) { shown = append(shown, bold.Render(key)+" "+what) }
 	if isUnderWay(&m.looked.Sight) {
-		add("f", "finish")
+		add("f", m.Language.Sprintf("finish"))
 	}
-	add("r", "roll back")
+	add("r", m.Language.Sprintf("roll back"))
 	if d := m.looked.Daemon; d != nil {
-		add("h", "hold")
-		add("u", "resume")
+		add("h", m.Language.Sprintf("hold"))
+		add("u", m.Language.Sprintf("resume"))
 	}
-	add("q", "leave")
-	add("?", "keys")
-	add("/", "filter")
-	add("n", "new")
-	add("o", "old")
-	add("e", "errors")
-	add("tab", "container")
+	add("q", m.Language.Sprintf("leave"))
+	add("?", m.Language.Sprintf("keys"))
+	add("/", m.Language.Sprintf("filter"))
+	add("n", m.Language.Sprintf("new"))
+	add("o", m.Language.Sprintf("old"))
+	add("e", m.Language.Sprintf("errors"))
+	add("tab", m.Language.Sprintf("container"))
 	if m.log.isHeld {
-		add("space", "follow")
+		add("space", m.Language.Sprintf("follow"))
 	} else {
-		add("space", "stop")
+		add("space", m.Language.Sprintf("stop"))
 	}
-	add("c", "copy")
+	add("c", m.Language.Sprintf("copy"))
 	return strings.Join(shown, "  ")
 }
 
@@ -336,7 +337,7 @@ func clock(d time.Duration) string { return operator.Clock(d) }
 
 // helpScreen explains every key.
 func (m Model) helpScreen() []string {
-	return strings.Split(bold.Render("drover watch: keys")+`
+	return strings.Split(bold.Render(m.Language.Sprintf("drover watch: keys"))+m.Language.Sprintf(`
 
   f        finish the upgrade under way: without bake and gates, every container proved
   r        roll back what is under way, or the last finished one
@@ -357,5 +358,5 @@ func (m Model) helpScreen() []string {
 
   q ctrl-c leave; the rollout goes on
 
-any key goes back`, "\n")
+any key goes back`), "\n")
 }
