@@ -61,9 +61,10 @@ type rates struct {
 	// what a good version may have, and bad p₁, what a version has that is bad for
 	// certain.
 	usual, good, bad float64
-	// judged are the steps of the new side, control those of the old one: it is over
-	// its baseline only when it fails more than is allowed.
-	judged, control steps
+	// allowed is what a version may fail without being blamed; for the old one too.
+	allowed float64
+	// judged are the steps of the new side.
+	judged steps
 	// width is φ for bounds; phi is φ that is known, and failures what it was learned
 	// from.
 	width, phi, failures float64
@@ -90,11 +91,15 @@ func (b *baseline) rates(limit float64) rates {
 		r.usual = wilson(float64(b.counts.Failures)/r.width, n, quantile87)
 	}
 	r.good = min(max(r.usual, strictness*limit, leastRate), mostRate)
-	allowed := min(max(r.usual, limit, leastRate), mostRate)
-	r.bad = alternative(allowed)
-	r.judged, r.control = stepsBetween(r.good, r.bad), stepsBetween(allowed, r.bad)
+	r.allowed = min(max(r.usual, limit, leastRate), mostRate)
+	r.bad = alternative(r.allowed)
+	r.judged = stepsBetween(r.good, r.bad)
 	return r
 }
+
+// control are the steps of the old side: it is over its baseline only when it fails
+// more than is allowed.
+func (r *rates) control() steps { return stepsBetween(r.allowed, r.bad) }
 
 // alternative is the rate of a version that is bad for certain, where one may have
 // p₀.

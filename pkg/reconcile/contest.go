@@ -90,7 +90,11 @@ func (c *contest) count(fresh, old observe.Counts, r *rates) {
 	c.evidence.add(fresh, old)
 	c.absolute.add(fresh, old, r.judged)
 	c.interval.add(fresh)
-	c.control.add(old, r.control)
+	var controlSteps steps
+	if old != (observe.Counts{}) { // Else there is nothing to weigh, and logarithms are dear.
+		controlSteps = r.control()
+	}
+	c.control.add(old, controlSteps)
 	c.freshSpread.add(fresh)
 	c.oldSpread.add(old)
 	c.alone += fresh.Requests
@@ -191,15 +195,18 @@ func (a *accusation) isBeyondIncident() bool {
 }
 
 // follow notices the beginning and the end of an incident. What was counted in one
-// is thrown away with its end: it says nothing of the version.
-func (c *contest) follow(a *accusation, r *rates, othersFail bool) {
+// is thrown away with its end: it says nothing of the version. It says whether either
+// happened, and the accusation is of the past.
+func (c *contest) follow(a *accusation, r *rates, othersFail bool) bool {
 	switch now := c.incidentNow(a, r, othersFail); now {
 	case c.incident:
+		return false
 	case noIncident:
 		*c = contest{oldSpread: c.oldSpread, batch: c.batch}
 	default:
 		c.incident, c.absolute, c.quiet = now, sequential{}, 0
 	}
+	return true
 }
 
 // incidentNow is what fails beside the new version. It is over when that is well

@@ -122,8 +122,11 @@ func (l *look) noteDeadEnd() {
 
 func (l *look) findDeadEnd() (deadEnd, bool) {
 	for i := range l.svc().Containers {
-		c := &l.svc().Containers[i]
-		if c.Message == "" || !l.isNew(c) || isRunning(c) {
+		if !l.hasMessages {
+			break // Nearly always.
+		}
+		c, k := &l.svc().Containers[i], l.rows.of(i).kind
+		if c.Message == "" || !k.has(fresh) || k.has(running) {
 			continue
 		}
 		if d, ok := readDeadEnd(c.Message); ok {

@@ -209,7 +209,7 @@ func (l *look) oldGone() int {
 	gone, hint := 0, 0
 	for _, id := range l.r.Containers {
 		i := l.find(id, hint)
-		if i < 0 || isLeaving(&l.svc().Containers[i]) {
+		if i < 0 || l.rows.of(i).kind.has(leaving) {
 			gone++
 		}
 		hint = i + 1
@@ -500,7 +500,7 @@ func (l *look) isLate() bool {
 func (l *look) rolledBack() step {
 	// What runs another image under the same tag will not become what it was by
 	// waiting: the rollback is over, and idle goes to the pinned one (ruling 4).
-	if problem := l.proveImages(); problem != "" && !l.hasOtherImage() {
+	if problem, _ := l.proveImages(); problem != "" && !l.hasOtherImage() {
 		if l.isLate() {
 			return l.giveUp(CodeRollbackLate, "rolled back, but "+problem)
 		}

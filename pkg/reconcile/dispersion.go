@@ -124,6 +124,9 @@ func (r *lastBlocks) phi() float64 {
 	for i := range r.blocks[:r.filled] {
 		n, x := float64(r.blocks[i].requests), float64(r.blocks[i].failures)
 		requests += n
+		if x == 0 {
+			continue // Most blocks, and a division is dear.
+		}
 		failures += x
 		squares += x * x / n
 	}

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"time"
+
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
@@ -45,19 +47,29 @@ func judgeHealth(l *look) Finding {
 		allowed = *g.MaxRestarts
 	}
 	restarts := l.mem.replaced
+	var latest time.Time
 	for i := range l.svc().Containers {
-		c := &l.svc().Containers[i]
-		t := &l.mem.tracked[i]
-		if t.isLeaving || !l.isNew(c) {
+		c, t, k := &l.svc().Containers[i], &l.mem.tracked[i], l.rows.of(i).kind
+		if k.has(leaving) || !k.has(fresh) {
 			continue
 		}
 		f.Containers++
 		// A container's first start is no restart; the count is Rancher's, so it
 		// survives a restart of Drover.
 		restarts += max(0, c.StartCount-1)
-		if bad := l.judgeContainer(c, t, &f); bad != nil {
+		if k.has(healthy) {
+			if f.Healthy++; t.healthy.After(latest) {
+				latest = t.healthy
+			}
+			continue
+		}
+		f.Covered = false
+		if bad := l.judgeUnwell(c, t); bad != nil {
 			return *bad
 		}
+	}
+	if f.Healthy > 0 {
+		f.For = l.in.Now.Sub(latest)
 	}
 	if bad, ok := l.judgeDeadEnd(); ok {
 		return bad
@@ -75,26 +87,20 @@ func judgeHealth(l *look) Finding {
 	return f
 }
 
-// judgeContainer adds one container to the finding, or says what is wrong with it.
-func (l *look) judgeContainer(c *observe.Container, t *tracked, f *Finding) *Finding {
-	if !t.healthy.IsZero() {
-		f.Healthy++
-		if d := l.in.Now.Sub(t.healthy); f.For < 0 || d < f.For {
-			f.For = d
-		}
-		return nil
-	}
-	f.Covered = false
+// judgeUnwell says what is wrong with a container that is not healthy, if anything
+// is.
+func (l *look) judgeUnwell(c *observe.Container, t *tracked) *Finding {
+	const gate = "health"
 	if !t.lostAt.IsZero() && l.in.Now.Sub(t.lostAt) < l.in.Target.Gates.Health.Deadline.Duration {
-		return &Finding{Gate: f.Gate, Verdict: Hold, Code: CodeHostLost, Container: c.Name}
+		return &Finding{Gate: gate, Verdict: Hold, Code: CodeHostLost, Container: c.Name}
 	}
 	// Initializing is before the first health and never after it: such a look is older
 	// than another (A12).
 	if t.wasHealthy && c.Health != "initializing" {
-		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeBecameUnhealthy, Container: c.Name, Detail: plainly(c.Message)}
+		return &Finding{Gate: gate, Verdict: Fail, Code: CodeBecameUnhealthy, Container: c.Name, Detail: plainly(c.Message)}
 	}
 	if waited := l.in.Now.Sub(t.seen); waited >= l.in.Target.Gates.Health.Deadline.Duration {
-		return &Finding{Gate: f.Gate, Verdict: Fail, Code: CodeNotHealthyYet, Container: c.Name, For: waited, Detail: plainly(c.Message)}
+		return &Finding{Gate: gate, Verdict: Fail, Code: CodeNotHealthyYet, Container: c.Name, For: waited, Detail: plainly(c.Message)}
 	}
 	return nil
 }

@@ -31,13 +31,12 @@ func judgeLoadBalancer(l *look) Finding {
 		return f
 	}
 	f.Bound = upperBound(f.Failures+m.countedFailures(f.Synthetic), f.Requests+f.Synthetic)
-	if bad, ok := l.judgeServers(f); ok {
-		return bad
+	missing, isDecided := l.judgeServers(&f)
+	if isDecided || l.judgeRates(&f) {
+		return f
 	}
-	if bad, ok := l.judgeRates(f); ok {
-		return bad
-	}
-	return l.judgeEvidence(f)
+	l.judgeEvidence(&f, missing)
+	return f
 }
 
 func (m *lbMemory) countedFailures(synthetic int64) int64 {
@@ -47,39 +46,41 @@ func (m *lbMemory) countedFailures(synthetic int64) int64 {
 	return m.syntheticFailures
 }
 
-// judgeServers looks at the rows of the new containers.
-func (l *look) judgeServers(f Finding) (Finding, bool) {
+// judgeServers looks at the rows of the new containers, and says whether that decides
+// it. It names the first container that has none.
+func (l *look) judgeServers(f *Finding) (missing string, isDecided bool) {
 	for i := range l.svc().Containers {
 		c, t, row := &l.svc().Containers[i], &l.mem.tracked[i], l.rows.of(i)
-		if t.isLeaving || t.running.IsZero() || !l.isNew(c) || c.LaunchName != "" {
+		if !row.kind.has(serving) || c.LaunchName != "" {
 			continue
 		}
-		f.Container = c.Name
 		switch {
 		case row.down > 0 && row.up == 0 && t.wasUp:
 			f.Verdict, f.Code, f.Detail = Fail, CodeServerDown, l.rowText(c.ID)
-			return f, true
 		case row.down > 0 && t.wasUp, row.out > 0:
 			// Up at one instance and not at another, or taken out by a person (H19).
 			f.Verdict, f.Code, f.Detail = Hold, CodeServerOut, l.rowText(c.ID)
-			return f, true
 		case t.retries >= refusedLimit:
 			f.Verdict, f.Code, f.Failures = Fail, CodeRefused, t.retries
-			return f, true
+		case row.all == 0 && missing == "":
+			missing = c.Name
+			continue
+		default:
+			continue
 		}
+		f.Container = c.Name
+		return missing, true
 	}
-	f.Container = ""
-	return f, false
+	return missing, false
 }
 
 // judgeRates is the statistics: who fails more, is it too much, and could it be
-// anybody else.
-func (l *look) judgeRates(f Finding) (Finding, bool) {
-	m := l.mem.counted()
-	a := m.accuse(l.held())
+// anybody else. It says whether that decides it.
+func (l *look) judgeRates(f *Finding) bool {
+	m, a := l.mem.counted(), l.accusation()
 	f.Evidence, f.Sum, f.Dispersion = a.evidence, a.sum, a.phi
 	switch {
-	case m.fails(&a):
+	case m.fails(a):
 		f.Verdict, f.Code = Fail, CodeTooManyErrors
 		switch {
 		case a.isWorse:
@@ -100,9 +101,18 @@ func (l *look) judgeRates(f Finding) (Finding, bool) {
 	case m.pace.isSlow():
 		f.Verdict, f.Code, f.Detail = Hold, CodeSlower, m.pace.text()
 	default:
-		return f, false
+		return false
 	}
-	return f, true
+	return true
+}
+
+// accusation is what the statistics say after this look. Counting has worked it out,
+// when there was something to count.
+func (l *look) accusation() *accusation {
+	if !l.hasAccused {
+		l.accused, l.hasAccused = l.mem.counted().accuse(l.held()), true
+	}
+	return &l.accused
 }
 
 // held are the rates that this rollout is held to.
@@ -130,13 +140,12 @@ func share(part, whole int64) float64 {
 }
 
 // judgeEvidence says whether what was seen is enough to pass.
-func (l *look) judgeEvidence(f Finding) Finding {
+func (l *look) judgeEvidence(f *Finding, missing string) {
 	lb := &l.in.Observed.LoadBalancer
 	f.Covered = !lb.First && !lb.Partial && (!lb.Reloaded || l.isProbed())
-	f.Container = ""
-	if missing := l.missingRow(); missing != "" {
+	if missing != "" {
 		f.Verdict, f.Code, f.Container, f.Covered = NoData, CodeServerMissing, missing, false
-		return f
+		return
 	}
 	n := f.Requests + f.Synthetic
 	switch {
@@ -151,7 +160,6 @@ func (l *look) judgeEvidence(f Finding) Finding {
 	default:
 		f.Verdict, f.Code = Pass, CodeErrorRate
 	}
-	return f
 }
 
 // isProbed says that the HTTP gate covered what a reload hid.
@@ -162,12 +170,8 @@ func (l *look) isProbed() bool {
 // missingRow names a running new container without a server row (H10).
 func (l *look) missingRow() string {
 	for i := range l.svc().Containers {
-		c := &l.svc().Containers[i]
-		t := &l.mem.tracked[i]
-		if t.isLeaving || t.running.IsZero() || !l.isNew(c) || c.LaunchName != "" {
-			continue
-		}
-		if l.rows.of(i).all == 0 {
+		c, row := &l.svc().Containers[i], l.rows.of(i)
+		if row.kind.has(serving) && c.LaunchName == "" && row.all == 0 {
 			return c.Name
 		}
 	}

@@ -27,9 +27,14 @@ type look struct {
 	ownsTraffic bool
 	// rates are what the load balancer gate holds the new version to.
 	rates rates
+	// accused is what the statistics say after this look, once somebody has asked.
+	accused    accusation
+	hasAccused bool
 	// rows is what the load balancer showed in this look; empty when it could not be
 	// read.
 	rows rowTable
+	// hasMessages says that Rancher says something of a container.
+	hasMessages bool
 	// events are the durable facts so far.
 	events   []Event
 	findings []Finding
@@ -92,6 +97,7 @@ func (l *look) take() {
 		l.mem.goneSince = time.Time{}
 	}
 	l.noteService()
+	l.classify()
 	l.noteDeadEnd()
 	l.track()
 	l.noteLostHosts()

@@ -166,9 +166,8 @@ func (l *look) isTracked(before []tracked) bool {
 	if len(before) != len(l.svc().Containers) {
 		return false
 	}
-	checked := l.svc().HasHealthCheck
 	for i := range before {
-		if !before[i].isStill(&l.svc().Containers[i], checked) {
+		if before[i].id != l.svc().Containers[i].ID || !before[i].isStill(l.rows.of(i).kind) {
 			return false
 		}
 	}
@@ -185,25 +184,26 @@ func (l *look) trackAnew(before []tracked) {
 		} else {
 			t.id, t.version, t.seen = c.ID, c.Version, l.in.Now
 		}
-		t.isLeaving, t.host = isLeaving(c), c.HostID
-		t.update(c, l.svc().HasHealthCheck, l.in.Now)
+		t.host = c.HostID
+		t.update(l.rows.of(i).kind, l.in.Now)
 	}
 }
 
 // isStill says that update would change nothing.
-func (t *tracked) isStill(c *observe.Container, checked bool) bool {
-	return t.id == c.ID && t.isLeaving == isLeaving(c) && t.running.IsZero() != isRunning(c) && t.healthy.IsZero() != isHealthy(c, checked)
+func (t *tracked) isStill(k kind) bool {
+	return t.isLeaving == k.has(leaving) && t.running.IsZero() != k.has(running) && t.healthy.IsZero() != k.has(healthy)
 }
 
-func (t *tracked) update(c *observe.Container, checked bool, now time.Time) {
-	if !isRunning(c) {
+func (t *tracked) update(k kind, now time.Time) {
+	t.isLeaving = k.has(leaving)
+	if !k.has(running) {
 		t.running, t.healthy = time.Time{}, time.Time{}
 		return
 	}
 	if t.running.IsZero() {
 		t.running = now
 	}
-	if !isHealthy(c, checked) {
+	if !k.has(healthy) {
 		t.healthy = time.Time{}
 		return
 	}
@@ -262,6 +262,49 @@ func (l *look) isHostLost(host string) bool {
 		}
 	}
 	return true
+}
+
+// kind is what a look makes of one container, in bits. It is worked out once: every
+// part of a decision asks for it.
+type kind uint8
+
+const (
+	leaving kind = 1 << iota
+	running
+	healthy
+	// fresh is made from the launch configuration in force.
+	fresh
+)
+
+func (k kind) has(bits kind) bool { return k&bits == bits }
+
+// serving is a new container that runs.
+const serving = running | fresh
+
+func (l *look) classify() {
+	s := l.svc()
+	l.rows.fit(len(s.Containers))
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		k := kindOf(c, s.HasHealthCheck)
+		if l.isNew(c) {
+			k |= fresh
+		}
+		l.rows.of(i).kind = k
+		l.hasMessages = l.hasMessages || c.Message != ""
+	}
+}
+
+func kindOf(c *observe.Container, checked bool) kind {
+	switch {
+	case isHealthy(c, checked):
+		return running | healthy
+	case isRunning(c):
+		return running
+	case isLeaving(c):
+		return leaving
+	}
+	return 0
 }
 
 // isLeaving says that a container is on its way out or was never made well.

@@ -43,6 +43,7 @@ func (l *look) countVersions() (fresh, old int) {
 func Prove(s observe.Service, activeHosts int) string {
 	in := Input{Observed: observe.Snapshot{Service: s, Hosts: observe.Hosts{Active: activeHosts}}}
 	l := look{in: in}
+	l.classify()
 	return l.prove()
 }
 
@@ -51,60 +52,61 @@ func Prove(s observe.Service, activeHosts int) string {
 // service's state, healthState and currentScale are not asked: they lie at times
 // (rancher-api 14.3, 15.1).
 func (l *look) prove() string {
-	if problem := l.proveImages(); problem != "" {
-		return problem
+	problem, unwell := l.proveImages()
+	if problem == "" && unwell != nil {
+		return fmt.Sprintf("%s is %s", unwell.Name, orUnknown(unwell.Health))
 	}
-	checked := l.svc().HasHealthCheck
-	for i := range l.svc().Containers {
-		c := &l.svc().Containers[i]
-		if isRunning(c) && !isHealthy(c, checked) && l.isNew(c) {
-			return fmt.Sprintf("%s is %s", c.Name, orUnknown(c.Health))
-		}
-	}
-	return ""
+	return problem
 }
 
 // proveImages is prove for counts, versions and images, and for the health of
-// what carries a check.
-func (l *look) proveImages() string {
+// what carries a check. The container that runs the right image and is not healthy
+// for want of a check's result is unwell.
+func (l *look) proveImages() (problem string, unwell *observe.Container) {
 	if p := l.svc().ContainersProblem; p != nil {
-		return "its containers cannot be read: " + p.Message
+		return "its containers cannot be read: " + p.Message, nil
 	}
 	good := 0
 	for i := range l.svc().Containers {
-		c := &l.svc().Containers[i]
-		if isLeaving(c) {
+		c, k := &l.svc().Containers[i], l.rows.of(i).kind
+		if k.has(leaving) {
 			continue
 		}
-		if problem := l.proveContainer(c); problem != "" {
-			return problem
+		if problem := l.proveContainer(c, k); problem != "" {
+			return problem, nil
 		}
-		if c.LaunchName == "" && isRunning(c) {
+		if !k.has(running) {
+			continue
+		}
+		if c.LaunchName == "" {
 			good++ // Proved, and so of the wanted version.
+		}
+		if unwell == nil && !k.has(healthy) {
+			unwell = c
 		}
 	}
 	if want := l.expected(); good < want {
-		return fmt.Sprintf("%d of %d containers of the wanted version run", good, want)
+		return fmt.Sprintf("%d of %d containers of the wanted version run", good, want), nil
 	}
-	return ""
+	return "", unwell
 }
 
-func (l *look) proveContainer(c *observe.Container) string {
+func (l *look) proveContainer(c *observe.Container, k kind) string {
 	launch := l.launchOf(c)
 	if launch == nil {
 		return c.Name + " belongs to no launch configuration"
 	}
-	isNew := c.Version == launch.Version
+	isNew := k.has(fresh)
 	switch {
-	case !isNew && isRunning(c):
+	case !isNew && k.has(running):
 		return c.Name + " of another version still runs"
 	case !isNew:
 		return "" // Stopped: Rancher keeps it for the way back.
 	case c.Image != launch.Image:
 		return fmt.Sprintf("%s runs %s", c.Name, c.Image)
-	case !isRunning(c):
+	case !k.has(running):
 		return fmt.Sprintf("%s is %s", c.Name, orUnknown(c.State))
-	case c.Health != "" && !isHealthy(c, l.svc().HasHealthCheck):
+	case c.Health != "" && !k.has(healthy):
 		return fmt.Sprintf("%s is %s", c.Name, c.Health)
 	}
 	return ""

@@ -37,6 +37,9 @@ func (c *comparison) add(fresh, old observe.Counts) {
 
 // value is E at φ: the mean of the bets.
 func (c *comparison) value(phi float64) float64 {
+	if c.log == [len(ratios)]float64{} {
+		return 1 // Nothing has failed: most looks.
+	}
 	sum := 0.0
 	for _, v := range c.log {
 		sum += math.Exp(min(v/phi, 300))

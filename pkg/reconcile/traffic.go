@@ -127,13 +127,12 @@ func (l *look) countRollout(fresh, old *side) {
 	l.rates = m.rates(limit)
 	m.count(fresh.counts, old.counts, &l.rates)
 	m.neighbours = countNeighbours(m.neighbours, &l.in.Observed.LoadBalancer, limit)
-	a := m.accuse(&l.rates)
-	m.follow(&a, &l.rates, failingNeighbour(m.neighbours) != "")
+	l.accused = m.accuse(&l.rates)
+	l.hasAccused = !m.follow(&l.accused, &l.rates, failingNeighbour(m.neighbours) != "")
 }
 
 // noteRows sums the rows of this look by container.
 func (l *look) noteRows() {
-	l.rows.fit(len(l.mem.tracked))
 	servers, hint := l.in.Observed.LoadBalancer.Servers, 0
 	for i := range servers {
 		s := &servers[i]
@@ -156,7 +155,8 @@ func (l *look) noteRows() {
 	}
 }
 
-// rowTable is the rows of a look, by the place of the container in mem.tracked. It
+// rowTable is the rows of a look, by the place of the container in the service and
+// in mem.tracked. It
 // has room for most services in itself: a look would otherwise leave more for the
 // collector than it costs.
 type rowTable struct {
@@ -177,7 +177,8 @@ func (t *rowTable) of(i int) *rows {
 	return &t.many[i-len(t.few)]
 }
 
-// rows are the server rows of one container in one look, together.
+// rows are the server rows of one container in one look, together, and what kind of
+// container it is.
 type rows struct {
 	up, down, out, all int16
 	delta              observe.Counts
@@ -188,6 +189,7 @@ type rows struct {
 	// isUncounted says that a row is in mode tcp, which counts no requests: that
 	// nothing was served cannot be said.
 	isUncounted bool
+	kind        kind
 }
 
 func (r *rows) note(s *observe.Server) {
