@@ -25,6 +25,9 @@ var mayImport = map[string][]string{
 	// The evidence is written and replayed by the core's own code.
 	"internal/evidence": {"pkg/desired", "pkg/observe", "pkg/reconcile"},
 
+	// What an edited file would have made of it is asked of the evidence alone.
+	"internal/simulation": {"pkg/desired", "pkg/observe", "pkg/reconcile", "internal/evidence"},
+
 	// What else judges a version is called by one client and answered to nobody.
 	"internal/gitlab": {},
 	"internal/check":  {"pkg/observe", "internal/gitlab"},
@@ -63,7 +66,7 @@ var mayImport = map[string][]string{
 		"pkg/desired", "pkg/observe", "pkg/reconcile",
 		"internal/controller", "internal/registry", "internal/registry/registrytest", "internal/rancher",
 		"internal/deploytool", "internal/ranchersim", "internal/sandbox", "internal/probe", "internal/journal", "internal/logs", "internal/evidence", "internal/web",
-		"internal/compose", "internal/language", "internal/metrics", "internal/operator", "internal/watch",
+		"internal/compose", "internal/language", "internal/metrics", "internal/operator", "internal/simulation", "internal/watch",
 	},
 
 	"test":        {},

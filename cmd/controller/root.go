@@ -36,7 +36,7 @@ type options struct {
 
 // commands are the verbs; a new one is added here.
 var commands = []func(*options) *cobra.Command{
-	runCommand, planCommand, validateCommand, statusCommand, historyCommand, whyCommand, replayCommand, logsCommand, watchCommand, waitCommand,
+	runCommand, planCommand, validateCommand, statusCommand, historyCommand, whyCommand, replayCommand, simulateCommand, logsCommand, watchCommand, waitCommand,
 	importCommand, exportCommand, lintCommand, deployCommand,
 	schemaCommand, healthcheckCommand, versionCommand,
 }

@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "sandbox": startSandbox, "upgrade": upgradeSandbox, "await": awaitFile,
+			"exits": exits, "sandbox": startSandbox, "upgrade": upgradeSandbox, "await": awaitFile, "recorded": recorded, "edit": edit,
 		},
 	})
 }

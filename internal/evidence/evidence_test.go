@@ -448,3 +448,19 @@ func FuzzReplay(f *testing.F) {
 		_ = Replay(bytes.NewReader(data), nil, func(Replayed) error { return nil })
 	})
 }
+
+// A part of a snapshot that a replay does not know would be decided without.
+func TestReplayKnowsEveryPart(t *testing.T) {
+	var s observe.Snapshot
+	for i := range reflect.TypeFor[observe.Snapshot]().NumField() {
+		field := reflect.TypeFor[observe.Snapshot]().Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "at" {
+			continue // Of the line itself.
+		}
+		got := fieldOf(&s, name)
+		if got == nil || got != reflect.ValueOf(&s).Elem().Field(i).Addr().Interface() {
+			t.Errorf("fieldOf(%q) = %v, want %s", name, got, field.Name)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -57,6 +56,8 @@ func Read(r io.Reader, fn func(Line) error) error {
 type Replayed struct {
 	// Line is what was recorded.
 	Line Line
+	// Seen is the whole look, put together from the lines before.
+	Seen observe.Snapshot
 	// Decision is what this build decides on it.
 	Decision reconcile.Decision
 	// Recorded is the decision of that time, IsSame that both are the same but for
@@ -89,17 +90,20 @@ func Replay(r io.Reader, policy *desired.Target, fn func(Replayed) error) error 
 
 // player is the state of a replay.
 type player struct {
-	policy   *desired.Target
-	history  reconcile.History
-	memory   reconcile.Memory
-	target   desired.Target
-	parts    map[string]json.RawMessage
+	policy  *desired.Target
+	history reconcile.History
+	memory  reconcile.Memory
+	target  desired.Target
+	// seen is the look so far, isBegun that a segment has begun.
+	seen     observe.Snapshot
+	isBegun  bool
 	recorded Decided
 	note     string
 }
 
 func (p *player) begin(s *Segment) error {
-	p.history, p.memory, p.parts, p.note = s.History, reconcile.Memory{}, map[string]json.RawMessage{}, ""
+	p.history, p.memory, p.note = s.History, reconcile.Memory{}, ""
+	p.seen, p.isBegun = observe.Snapshot{}, true
 	if s.Shape != memoryShape {
 		p.note = "recorded by another build (" + s.Build + "): what its gates had counted before is left out"
 		return nil
@@ -113,7 +117,7 @@ func (p *player) begin(s *Segment) error {
 
 func (p *player) look(line Line) (Replayed, error) {
 	l := line.Look
-	if p.parts == nil {
+	if !p.isBegun {
 		return Replayed{}, errors.New("a look comes before its segment")
 	}
 	if l.Target != nil {
@@ -128,9 +132,9 @@ func (p *player) look(line Line) (Replayed, error) {
 		return Replayed{}, err
 	}
 	seen.At = line.At
-	d := reconcile.Decide(reconcile.Input{Target: p.inForce(), Observed: seen, History: p.history, Memory: p.memory, Now: line.At})
+	d := reconcile.Decide(reconcile.Input{Target: p.inForce(), Observed: seen, History: p.historyInForce(), Memory: p.memory, Now: line.At})
 	now := decidedOf(d)
-	out := Replayed{Line: line, Decision: d, Recorded: p.recorded, IsSame: now.summary() == p.recorded.summary(), Note: p.note}
+	out := Replayed{Line: line, Seen: seen, Decision: d, Recorded: p.recorded, IsSame: now.summary() == p.recorded.summary(), Note: p.note}
 	p.note = ""
 	p.history, p.memory = p.history.Apply(l.Facts...), d.Memory
 	if l.Sent != reconcile.NoAction {
@@ -149,27 +153,79 @@ func (p *player) inForce() desired.Target {
 	return t
 }
 
-// snapshot puts the parts together again.
+// historyInForce is what is remembered, with the deadlines that the other policy
+// would have set.
+func (p *player) historyInForce() reconcile.History {
+	h := p.history
+	if p.policy == nil {
+		return h
+	}
+	if h.Rollout != nil {
+		r := *h.Rollout
+		r.Deadline = r.Started.Add(p.policy.Rollout.ProgressDeadline.Duration)
+		h.Rollout = &r
+	}
+	if h.Probation != nil && p.policy.Rollout.Probation != nil {
+		w := *h.Probation
+		w.Until = w.Rollout.Ended.Add(p.policy.Rollout.Probation.Duration)
+		h.Probation = &w
+	}
+	return h
+}
+
+// snapshot takes over what changed, and what happened since the look before.
 func (p *player) snapshot(l *Look) (observe.Snapshot, error) {
-	now := map[string]json.RawMessage{}
+	s := &p.seen
+	s.LoadBalancer, s.Probes, s.TCP = observe.LoadBalancer{}, observe.Probes{}, observe.Probes{}
 	for name, part := range l.Seen {
-		switch {
-		case !isState(name):
-			now[name] = part
-		case string(part) == "null":
-			delete(p.parts, name)
-		default:
-			p.parts[name] = part
+		field := fieldOf(s, name)
+		if field == nil || string(part) == "null" {
+			continue // Of a newer build; or not there any more.
+		}
+		if err := json.Unmarshal(part, field); err != nil {
+			return *s, fmt.Errorf("putting a look together: %s: %w", name, err)
 		}
 	}
-	maps.Copy(now, p.parts)
-	var s observe.Snapshot
-	data, err := json.Marshal(now)
-	if err == nil {
-		err = json.Unmarshal(data, &s)
+	return *s, nil
+}
+
+// fieldOf empties a part of a snapshot and returns where it goes. Nothing that was
+// handed out before is written to.
+func fieldOf(s *observe.Snapshot, part string) any {
+	switch part {
+	case "image":
+		s.Image = observe.Image{}
+		return &s.Image
+	case "sidekicks":
+		s.Sidekicks = nil
+		return &s.Sidekicks
+	case "previous":
+		s.Previous = observe.Pullable{}
+		return &s.Previous
+	case "service":
+		s.Service = observe.Service{}
+		return &s.Service
+	case "hosts":
+		s.Hosts = observe.Hosts{}
+		return &s.Hosts
+	case "loadBalancer":
+		return &s.LoadBalancer
+	case "probes":
+		return &s.Probes
+	case "tcp":
+		return &s.TCP
+	case "logs":
+		s.Logs = observe.Logs{}
+		return &s.Logs
+	case "metrics":
+		s.Metrics = nil
+		return &s.Metrics
+	case "checks":
+		s.Checks = nil
+		return &s.Checks
+	case "fleet":
+		s.Fleet = observe.Fleet{}
+		return &s.Fleet
 	}
-	if err != nil {
-		return s, fmt.Errorf("putting a look together: %w", err)
-	}
-	return s, nil
+	return nil
 }
