@@ -27,10 +27,10 @@ var exitCodes = []struct {
 	code    int
 	meaning string
 }{
-	{exitOK, "done, or reached; `plan`: nothing to do; `simulate`: nothing ends otherwise"},
+	{exitOK, "done, or reached; `plan`, `simulate`: nothing would change"},
 	{exitFailed, "failed; what went wrong is on standard error"},
 	{exitUsage, "wrong flags, arguments or DROVER_* variables"},
-	{exitChanges, "`plan`: changes are pending; `simulate`: a rollout would have ended otherwise"},
+	{exitChanges, "`plan`: changes are pending; `simulate`: an end would differ"},
 	{exitRefused, "refused, nothing done: the command does not fit what goes on"},
 	{exitNoDaemon, "the command needs the daemon, and none answers"},
 	{exitOtherwise, "the rollout ended otherwise: rolled back, never applied, or taken over"},

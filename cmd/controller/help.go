@@ -29,7 +29,7 @@ var verbGroups = []struct {
 	{"Pipelines", []string{"wait", "rancher-gitlab-deploy"}},
 	{"Daemon", []string{"run", "plan", "healthcheck"}},
 	{"Files", []string{"validate", "lint", "import", "export", "schema"}},
-	{"Try out", []string{"demo", "sandbox", "replay"}},
+	{"Try out", []string{"demo", "sandbox", "simulate", "replay"}},
 }
 
 // rootExample is for who has seen nothing yet.

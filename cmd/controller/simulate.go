@@ -26,6 +26,7 @@ func simulateCommand(o *options) *cobra.Command {
 		Long: `Decide every rollout of the journal again, from its evidence in the state directory,
 with what the edited file (default --config) changes in rollout and gates, by the code
 that the daemon decides with; and list what happened beside what would have happened.
+
 Hold, pause, abort and retry are not simulated, nor is Rancher's pace (batchSize,
 interval, startFirst). What was never read cannot be judged, and is said so; after a
 recorded rollback nothing more was read. Each rollout is taken for itself.
