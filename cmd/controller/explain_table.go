@@ -7,6 +7,7 @@ var explanations = map[reconcile.Code]explanation{
 	"nothing-to-do":                {"the service runs what the tag names", "nothing"},
 	"first-sight":                  {"the service was seen for the first time, and what it runs was taken as the baseline", "nothing; the next digest is deployed"},
 	"passed-over":                  {"this digest was at the tag already when a service that ran something else was adopted, so it is left out", "push a newer image, or `drover retry` to deploy this one"},
+	"images-differ":                {"containers of one version run different images: each host runs what a bare tag named when that host pulled it, or hosts of several platforms run one pinned index", "`drover status TARGET` shows which runs what; the next rollout pins all to one digest. To have them equal at once, upgrade the service in Rancher to one digest, then `drover resume`"},
 	"settling":                     {"a new digest has to stay the same for `settle` before it is believed", "nothing"},
 	"new-digest":                   {"a rollout starts", "nothing"},
 	"pin-first":                    {"the service runs a bare tag; it is first pinned to the very image that runs, so that the way back is exact", "nothing; the real rollout follows"},

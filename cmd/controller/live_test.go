@@ -179,6 +179,10 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	}
 	b.drover(exitOK, "resume", "parrot-rest")
 	b.awaitStatus(`"rollout": {`)
+	b.awaitStatus(`"asAsked": true`) // Events told what the new container runs; what ran before the daemon did not.
+	if out := b.drover(exitOK, "status", "parrot-rest"); !strings.Contains(out, ", as asked") || !strings.Contains(out, "not seen yet") {
+		t.Errorf("status of one target says nothing of its containers' images:\n%s", out)
+	}
 	b.drover(exitRefused, "finish", "parrot-rest", "--rollout", "another")
 	b.drover(exitOK, "rollback", "parrot-rest", "--by", "jo")
 	b.awaitStatus(`"outcome": "rolled-back"`)

@@ -28,7 +28,8 @@ func statusCommand(o *options) *cobra.Command {
 		Use:   "status [TARGET]...",
 		Short: "Show where each target stands",
 		Long: `Ask the daemon; without one, read its journal and say so. A TARGET is a name of the
-configuration or stack/service. --watch shows it again and again: on a terminal in
+configuration or stack/service. With a TARGET its containers follow: what each was asked
+to run, and what Docker runs in it as far as Rancher's events have told. --watch shows it again and again: on a terminal in
 place, in a pipe whenever it changes.`,
 		Example: `  drover status
   drover status --watch parrot-rest
@@ -60,7 +61,15 @@ func showStatus(ctx context.Context, o *options, names []string, asJSON bool, ou
 	if asJSON {
 		return printJSON(out, s)
 	}
-	return s.print(out, errOut, o.language, time.Now())
+	if err := s.print(out, errOut, o.language, time.Now()); err != nil || len(names) == 0 {
+		return err
+	}
+	for i := range s.Targets {
+		if err := printContainers(out, &s.Targets[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // standingOf asks the daemon, or else the journal.

@@ -25,8 +25,12 @@ func (s *Server) act(q *request, sch *schema, rec *record, action string) (int, 
 }
 
 func (s *Server) actOnService(q *request, sch *schema, svc *service, action string) (int, object, *apiError) {
-	if !slices.Contains(serviceActions(svc.state), action) {
+	isSecond := action == "upgrade" && svc.state == stateUpgrading && s.faults.draw(about(svc), FaultTwoUpgrades) != nil
+	if !isSecond && !slices.Contains(serviceActions(svc.state), action) {
 		return 0, nil, invalid("ActionNotAvailable", "action")
+	}
+	if isSecond {
+		s.forgetUpgrade(svc)
 	}
 	status := http.StatusAccepted
 	var err *apiError
@@ -49,6 +53,17 @@ func (s *Server) actOnService(q *request, sch *schema, svc *service, action stri
 	return status, q.view.service(svc), nil
 }
 
+// forgetUpgrade has the service look as it did to two requests that came at the same moment: the later one replaces
+// what the first had not read either, so that the previous configuration stays the true original (recorded).
+func (s *Server) forgetUpgrade(svc *service) {
+	upgrade := svc.pending
+	if upgrade == nil {
+		upgrade = svc.upgrade
+	}
+	strategy, _ := upgrade["inServiceStrategy"].(map[string]any)
+	svc.goBack(strategy)
+}
+
 // restoreConfigs puts the previous configurations back, old version and all. The filter that does this is registered
 // for the type in the URL: through /loadbalancerservices it does not run, and the new configuration stays although
 // the old containers come back (ServiceRollbackValidationFilter; recorded).
@@ -60,6 +75,11 @@ func (s *Server) restoreConfigs(sch *schema, svc *service) {
 	if sch.ID == "loadBalancerService" || strategy == nil || s.faults.draw(about(svc), FaultWrongRollback) != nil {
 		return
 	}
+	svc.goBack(strategy)
+}
+
+// goBack puts the configurations back that a strategy replaced.
+func (svc *service) goBack(strategy map[string]any) {
 	if previous, ok := strategy["previousLaunchConfig"].(map[string]any); ok {
 		svc.launchConfig = previous
 	}

@@ -48,8 +48,9 @@ func (c caller) hidden() map[string]bool {
 		return secretTypes
 	case ReadOnlyKey:
 		return readOnlyTypes
+	default:
+		return nil
 	}
-	return nil
 }
 
 // hidesField tells whether the caller's role does not know a field of containers and launch configurations: secrets for

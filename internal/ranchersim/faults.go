@@ -30,6 +30,7 @@ const (
 	FaultStallFinish   = "stall-finish"
 	FaultStallRollback = "stall-rollback"
 	FaultEarlyUpgraded = "early-upgraded"
+	FaultTwoUpgrades   = "two-upgrades"
 	FaultWrongRollback = "wrong-rollback"
 	FaultUnknownState  = "unknown-state"
 	FaultHiddenAction  = "hidden-action"
@@ -119,6 +120,7 @@ var faultKinds = []FaultKind{
 	{FaultStallFinish, "Keeps finishing-upgrade from removing the old containers.", ofServices},
 	{FaultStallRollback, "Keeps a rollback from going on.", ofServices},
 	{FaultEarlyUpgraded, "Ends an upgrade after its first batch.", ofServices},
+	{FaultTwoUpgrades, "Takes an upgrade of a service that has just begun another, as when both are posted at the same moment: the later one wins.", ofServices},
 	{FaultWrongRollback, "Has a rollback keep the new launch configuration.", ofServices},
 	{FaultUnknownState, "Shows services in state (pondering), which no client knows.", with(whileActive, "state")},
 	{FaultHiddenAction, "Does not offer action (upgrade) among a service's links.", with(whileActive, "action")},

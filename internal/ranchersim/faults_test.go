@@ -556,3 +556,40 @@ func FuzzParseFault(f *testing.F) {
 		}
 	})
 }
+
+// TestTwoUpgradesLaterWins: two upgrades at the same moment are both accepted; the later one wins entirely, and its way
+// back is the true original (rancher-api 3.2, seen on a running server).
+func TestTwoUpgradesLaterWins(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{})
+		path := c.web(2, nil)
+		first, second := c.upgradeBody(path, nil), c.upgradeBody(path, nil)
+		const winner = "docker:registry.example/team/app:winner"
+		second["inServiceStrategy"].(map[string]any)["launchConfig"].(map[string]any)["imageUuid"] = winner
+		c.do(http.StatusAccepted, path+"/?action=upgrade", first)
+		if status, body := c.call(http.MethodPost, path+"/?action=upgrade", second); status != 422 || body["code"] != "ActionNotAvailable" {
+			t.Fatalf("a second upgrade without the fault: %d %v, want 422", status, body["code"])
+		}
+		if _, err := c.server.SetFault(Fault{Name: FaultTwoUpgrades, Count: 1}); err != nil {
+			t.Fatal(err)
+		}
+		c.do(http.StatusAccepted, path+"/?action=upgrade", second)
+		svc := c.await(path, stateUpgraded, time.Minute)
+		strategy := svc["upgrade"].(map[string]any)["inServiceStrategy"].(map[string]any)
+		if got := svc["launchConfig"].(map[string]any)["imageUuid"]; got != winner {
+			t.Errorf("in force is %v, want the later one's", got)
+		}
+		if got := strategy["previousLaunchConfig"].(map[string]any); got["imageUuid"] != oldImage || got["version"] != "0" {
+			t.Errorf("the way back is %v of version %v, want the original", got["imageUuid"], got["version"])
+		}
+		for _, i := range c.containers(path) {
+			if running := i["state"] == stateRunning; running != (i["imageUuid"] == winner) {
+				t.Errorf("%v with %v is %v", i["id"], i["imageUuid"], i["state"])
+			}
+		}
+		c.do(http.StatusAccepted, path+"/?action=rollback", nil)
+		if svc := c.await(path, stateActive, time.Minute); svc["launchConfig"].(map[string]any)["imageUuid"] != oldImage {
+			t.Error("the rollback did not bring the original back")
+		}
+	})
+}

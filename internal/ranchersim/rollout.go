@@ -122,7 +122,7 @@ func (r *rollout) tripOver(left []*unit) error {
 	defer r.s.mu.Unlock()
 	for _, u := range left {
 		if !slices.Contains(r.svc.units, u) && !slices.ContainsFunc(r.svc.instances, func(i *instance) bool { return i.unit == u }) {
-			return fmt.Errorf("State [removed] is not valid for process [instance.stop:%d] on resource [%d]", r.s.next(prefixProcess), u.last)
+			return fmt.Errorf("State [removed] is not valid for process [instance.stop:%d] on resource [%d]", r.s.next(prefixProcess), u.last) //nolint:staticcheck // Cattle's own words.
 		}
 	}
 	return nil

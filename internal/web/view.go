@@ -48,8 +48,29 @@ type View struct {
 	Holding  string `json:"holding,omitempty"`
 	// Quarantine is why digests are not tried again.
 	Quarantine map[string]reconcile.Quarantined `json:"quarantine,omitempty"`
+	// Containers are those of the last look; empty when it comes from the journal.
+	Containers []Container `json:"containers,omitempty"`
 	// Error is what went wrong with writing down or doing in the last step.
 	Error string `json:"error,omitempty"`
+}
+
+// Container is one container: what it was asked to run, and what Docker runs in it.
+type Container struct {
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"`
+	// Sidekick is empty for the primary.
+	Sidekick string `json:"sidekick,omitempty"`
+	Host     string `json:"host,omitempty"`
+	State    string `json:"state,omitempty"`
+	Health   string `json:"health,omitempty"`
+	// Current says that it was made from the launch configuration in force.
+	Current bool `json:"current"`
+	// Image is what its launch configuration names.
+	Image string `json:"image,omitempty"`
+	// Runs is the id of the image that Docker runs; empty until an event has told.
+	Runs string `json:"runs,omitempty"`
+	// AsAsked says whether that is what Image names; nil when it is not known.
+	AsAsked *bool `json:"asAsked,omitempty"`
 }
 
 // Detail is one target with what the last look saw of it.
@@ -124,6 +145,9 @@ func ViewOf(key string, t desired.Target, h reconcile.History, last *controller.
 		v.Holding = h.Holding.Reason
 	}
 	v.look(last)
+	if last != nil {
+		v.Containers = containersOf(h, &last.Observed.Service)
+	}
 	if h.Rollout != nil {
 		v.Wanted = h.Rollout.To.Digest
 	}
@@ -142,6 +166,27 @@ func (v *View) look(last *controller.Report) {
 	if v.BakeStart = d.BakeStart; !v.BakeStart.IsZero() && last.Rollout != nil {
 		v.BakeUntil = v.BakeStart.Add(last.Rollout.Policy.Rollout.Bake.Duration)
 	}
+}
+
+// containersOf are a service's containers, with what is known of their images.
+func containersOf(h reconcile.History, s *observe.Service) []Container {
+	versions := map[string]string{"": s.Launch.Version}
+	for i := range s.Secondary {
+		versions[s.Secondary[i].Name] = s.Secondary[i].Version
+	}
+	var all []Container
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		shown := Container{
+			ID: c.ID, Name: c.Name, Sidekick: c.LaunchName, Host: c.HostID, State: c.State, Health: c.Health,
+			Current: c.Version == versions[c.LaunchName], Image: c.Image, Runs: c.ImageID,
+		}
+		if isAsked, isKnown := reconcile.RunsAsAsked(h, c); isKnown {
+			shown.AsAsked = &isAsked
+		}
+		all = append(all, shown)
+	}
+	return all
 }
 
 // RolloutOf is what may be shown of a rollout; nil of nil.

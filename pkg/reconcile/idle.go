@@ -280,6 +280,9 @@ func (l *look) next() step {
 	}
 	to, isNewer := l.wanted()
 	if !isNewer {
+		if d := l.mixedImages(); d != nil {
+			return *d
+		}
 		return l.calm(CodeNothingToDo, 0, "runs what the tag names")
 	}
 	if to.Digest == l.in.History.Baseline.Over && !l.isReleased(to) {

@@ -9,6 +9,7 @@ const (
 	CodeFirstSight       Code = "first-sight"
 	CodeNewDigest        Code = "new-digest"
 	CodePassedOver       Code = "passed-over"
+	CodeImagesDiffer     Code = "images-differ"
 	CodePinFirst         Code = "pin-first"
 	CodeSettling         Code = "settling"
 	CodeFlapping         Code = "flapping-tag"

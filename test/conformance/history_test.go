@@ -208,7 +208,7 @@ func (h *history) String() string {
 	defer h.mu.Unlock()
 	var parts []string
 	for _, p := range h.phases[h.at:] {
-		parts = append(parts, p.instant.String())
+		parts = append(parts, p.String())
 	}
 	return strings.Join(parts, "\n\t       ")
 }

@@ -161,7 +161,7 @@ func (r *runner) comparePings(s *socket) {
 		}
 		last = f.at
 	}
-	if last == s.opened {
+	if last.Equal(s.opened) {
 		r.errorf("no ping came")
 	}
 }

@@ -26,16 +26,24 @@ type runtime struct {
 	mu        sync.Mutex
 	behaviour map[string]behaviour // By configuration digest.
 	running   map[string]*process  // By container id.
-	started   int
+	// instead is what pulls bring in place of what the registry has: an image's configuration by reference, empty for
+	// one that it does not have any more.
+	instead map[string]string
+	started int
 }
 
 func newRuntime(resolve func(string) (string, bool)) *runtime {
-	return &runtime{resolve: resolve, behaviour: map[string]behaviour{}, running: map[string]*process{}}
+	return &runtime{resolve: resolve, behaviour: map[string]behaviour{}, running: map[string]*process{}, instead: map[string]string{}}
 }
 
 // Pull implements ranchersim.Runtime.
 func (r *runtime) Pull(_ context.Context, image string) (string, error) {
 	config, ok := r.resolve(image)
+	r.mu.Lock()
+	if other, is := r.instead[image]; is {
+		config, ok = other, other != ""
+	}
+	r.mu.Unlock()
 	if !ok {
 		return "", fmt.Errorf("Error response from daemon: manifest for %s not found: manifest unknown: manifest unknown", image) //nolint:staticcheck // Docker's own words.
 	}
@@ -60,6 +68,27 @@ func (r *runtime) Start(_ context.Context, c ranchersim.ContainerSpec) (ranchers
 	}
 	r.running[c.ID] = p
 	return p, nil
+}
+
+// pulls has hosts get another image for a reference from now on, or with an empty one none.
+func (r *runtime) pulls(image, config string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.instead[image] = config
+}
+
+// pullsAgain has hosts get what the registry has.
+func (r *runtime) pullsAgain(image string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.instead, image)
+}
+
+// behaves has containers of an image that are started from now on behave so.
+func (r *runtime) behaves(config string, b behaviour) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.behaviour[config] = b
 }
 
 // sicken has a container fail its checks from now on.

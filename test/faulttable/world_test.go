@@ -40,6 +40,8 @@ type options struct {
 	scale int
 	// noCheck leaves the health check out.
 	noCheck bool
+	// bareTag has the service run the tag in place of a digest.
+	bareTag bool
 	// sidekick gives the service a sidekick that the target follows too.
 	sidekick bool
 	// rollout and gates are lines of targets.yaml that are added or win over the ones here.
@@ -166,7 +168,11 @@ func (w *world) createService() {
 }
 
 func (w *world) launch(sidekick string) json.RawMessage {
-	launch := map[string]any{"imageUuid": "docker:" + w.image("v1"), "labels": map[string]any{"team": "chat"}}
+	image := w.image("v1")
+	if w.options.bareTag {
+		image = registryHost + "/" + repository + ":latest"
+	}
+	launch := map[string]any{"imageUuid": "docker:" + image, "labels": map[string]any{"team": "chat"}}
 	if sidekick != "" {
 		launch["name"] = sidekick
 	} else if !w.options.noCheck {
@@ -466,9 +472,7 @@ func (w *world) push(version string, b behaviour) {
 	if !ok {
 		w.t.Fatalf("the registry has no %s", version)
 	}
-	w.runtime.mu.Lock()
-	w.runtime.behaviour[config] = b
-	w.runtime.mu.Unlock()
+	w.runtime.behaves(config, b)
 	w.tag(version)
 }
 

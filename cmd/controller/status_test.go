@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
+)
+
+// TestStatusShowsWhatContainersRun: asked for and run stand side by side, and what is not known is not claimed.
+func TestStatusShowsWhatContainersRun(t *testing.T) {
+	const image = "docker.example:5000/team/app@sha256:9ab0c1d2e3f4a5b6c7d8"
+	yes, no := true, false
+	v := web.View{Target: "chat/app", Containers: []web.Container{
+		{Name: "chat-app-1", Host: "1h1", State: "running", Health: "healthy", Current: true, Image: image, Runs: "sha256:1111222233334444", AsAsked: &yes},
+		{Name: "chat-app-2", Host: "1h2", State: "running", Current: true, Image: "docker.example:5000/team/app:latest", Runs: "sha256:5555666677778888", AsAsked: &no},
+		{Name: "chat-app-1", Host: "1h1", State: "stopped", Image: "app:1", Runs: "sha256:9999aaaabbbbcccc"},
+		{Name: "chat-app-log-1", State: "running", Sidekick: "log", Current: true, Image: "log:2"},
+	}}
+	var out bytes.Buffer
+	if err := printContainers(&out, &v); err != nil {
+		t.Fatal(err)
+	}
+	const want = `
+chat/app
+CONTAINER       HOST  STATE             VERSION      ASKED FOR         RUNS
+chat-app-1      1h1   running, healthy  current      app@9ab0c1d2e3f4  111122223333, as asked
+chat-app-2      1h2   running           current      app:latest        555566667777, NOT what was asked for
+chat-app-1      1h1   stopped           old          app:1             9999aaaabbbb
+chat-app-log-1  -     running           current log  log:2             not seen yet
+`
+	if out.String() != want {
+		t.Errorf("status prints\n%s\nwant\n%s", out.String(), want)
+	}
+	out.Reset()
+	if err := printContainers(&out, &web.View{Target: "chat/app"}); err != nil || out.Len() != 0 {
+		t.Errorf("without a look it prints %q, %v; want nothing", out.String(), err)
+	}
+}
