@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
@@ -75,4 +77,36 @@ func explanationTable(t *testing.T, reasons string) []byte {
 func plainText(cell string) string {
 	cell = pageLink.ReplaceAllString(cell, "$1")
 	return strings.ReplaceAll(cell, "*", "")
+}
+
+// TestChineseExplanations holds the two tables to each other: the same codes, and
+// in each cell the same commands and keys.
+func TestChineseExplanations(t *testing.T) {
+	for code, english := range explanations {
+		chinese, ok := chineseExplanations[code]
+		if !ok {
+			t.Errorf("%s has no explanation in Chinese (explain_chinese.go)", code)
+			continue
+		}
+		for _, pair := range [][2]string{{english.means, chinese.means}, {english.do, chinese.do}} {
+			if want, got := quotedIn(pair[0]), quotedIn(pair[1]); want != got {
+				t.Errorf("%s: %q names %s, its translation %q names %s", code, pair[0], want, pair[1], got)
+			}
+			if !strings.ContainsFunc(pair[1], func(r rune) bool { return unicode.Is(unicode.Han, r) }) && quotedIn(pair[0]) == "" {
+				t.Errorf("%s: %q is not Chinese", code, pair[1])
+			}
+		}
+	}
+	for code := range chineseExplanations {
+		if _, ok := explanations[code]; !ok {
+			t.Errorf("%s is explained in Chinese only", code)
+		}
+	}
+}
+
+// quotedIn are the words of a text that are written as code, in order.
+func quotedIn(text string) string {
+	words := regexp.MustCompile("`[^`]+`").FindAllString(text, -1)
+	slices.Sort(words)
+	return strings.Join(words, " ")
 }
