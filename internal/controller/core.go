@@ -197,7 +197,7 @@ func (c *Core) commit(ctx context.Context, key string, seen observe.Snapshot, d 
 			return err
 		}
 	case reconcile.NoAction:
-		c.state(key).remember(d.Memory)
+		c.state(key).rememberLook(d)
 		c.retryJournal()
 		return c.note(ctx, key, d.Events)
 	}

@@ -27,7 +27,7 @@ func (s *state) keep(r Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := &r.Decision
-	if r.Err == "" && r.Rollout == nil && d.Phase == reconcile.Idle && d.Code == reconcile.CodeNothingToDo && d.RequeueAfter == 0 {
+	if r.Err == "" && r.Rollout == nil && d.IsQuiet() {
 		s.last, s.quiet = nil, quiet{at: r.At, reason: d.Reason}
 		return
 	}

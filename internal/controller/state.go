@@ -16,7 +16,9 @@ import (
 type state struct {
 	mu      sync.Mutex
 	history reconcile.History
-	memory  reconcile.Memory
+	// memory is nil while the target is at rest, and rest is what is kept of it then.
+	memory *reconcile.Memory
+	rest   reconcile.Rest
 	// last is the last step's report; nil when that found nothing to do, and then
 	// quiet has what was said. Thousands of idle targets keep no picture of their
 	// own beside the caches'.
@@ -48,7 +50,7 @@ func (s *state) beginStep() (reconcile.History, reconcile.Memory, []reconcile.Ev
 	defer s.mu.Unlock()
 	before := s.facts
 	s.facts, s.sent = nil, reconcile.NoAction
-	return s.history, s.memory, before
+	return s.history, s.remembered(), before
 }
 
 // endStep is what the step applied and sent.
@@ -63,7 +65,15 @@ func (s *state) endStep() (facts []reconcile.Event, sent reconcile.Action, at ti
 func (s *state) snapshot() (reconcile.History, reconcile.Memory) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.history, s.memory
+	return s.history, s.remembered()
+}
+
+// remembered is the memory that the next look begins with. The lock is held.
+func (s *state) remembered() reconcile.Memory {
+	if s.memory == nil {
+		return s.rest.Memory()
+	}
+	return *s.memory
 }
 
 func (s *state) apply(events []reconcile.Event) {
@@ -76,14 +86,28 @@ func (s *state) apply(events []reconcile.Event) {
 func (s *state) remember(m reconcile.Memory) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.memory = m
+	s.memory, s.rest = &m, reconcile.Rest{}
+}
+
+// rememberLook remembers a decision without a write: all of it, or the rest when it
+// found nothing to do.
+func (s *state) rememberLook(d *reconcile.Decision) {
+	rest, ok := d.Memory.Rest()
+	if !ok || !d.IsQuiet() {
+		s.remember(d.Memory)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.memory, s.rest = nil, rest
 }
 
 // rememberSent remembers a decision whose action is about to leave.
 func (s *state) rememberSent(m reconcile.Memory, a reconcile.Action, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.memory, s.sent, s.sentAt = m.Sent(a, at), a, at
+	m = m.Sent(a, at)
+	s.memory, s.rest, s.sent, s.sentAt = &m, reconcile.Rest{}, a, at
 }
 
 // Journal entry types that are not events of the history.

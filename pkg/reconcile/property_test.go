@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -97,10 +98,27 @@ func (w *walk) step() {
 	if first.Phase != second.Phase || first.Code != second.Code || first.Action != second.Action || !reflect.DeepEqual(first.Memory, second.Memory) {
 		w.fail("I14: the same input gave %s %s and %s %s", first.Phase, first.Code, second.Phase, second.Code)
 	}
+	if rest, ok := w.memory.Rest(); ok && w.last.IsQuiet() {
+		in.Memory = rest.Memory()
+		rested := Decide(in)
+		if said(&first) != said(&rested) {
+			w.fail("after a rest %s was decided, and with all that was remembered %s", said(&rested), said(&first))
+		}
+		first = rested // As the daemon goes on.
+	}
 	h := w.history
 	w.check(in, h, first)
 	w.take(first)
 	w.before = first.Action
+}
+
+// said is what a decision says and does, without what it remembers.
+func said(d *Decision) string {
+	kinds := make([]EventKind, len(d.Events))
+	for i := range d.Events {
+		kinds[i] = d.Events[i].Kind
+	}
+	return fmt.Sprintln(d.Phase, d.Code, d.Reason, d.Action, d.Alert, d.RequeueAfter, kinds, verdicts(d.Gates))
 }
 
 // snapshotOnce takes a snapshot that two decisions can share: the paper world
