@@ -18,7 +18,7 @@ import (
 // headers at the places told.
 func recorded(tb testing.TB, file, stream string) [][]byte {
 	tb.Helper()
-	f, err := os.Open("testdata/" + file)
+	f, err := os.Open("../../test/testdata/rancher-recordings/" + file)
 	if err != nil {
 		tb.Fatal(err)
 	}
