@@ -7,7 +7,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-fast lint fmt generate informer bench gate-rates fuzz test-image hooks clean
+.PHONY: help build test test-fast lint fmt generate days informer bench gate-rates fuzz test-image hooks clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ fmt: ## gofumpt and goimports
 
 generate: ## what is generated from the types: the reference of targets.yaml
 	$(GO) generate ./...
+
+days: ## seeded days of faults, people and kills against the whole controller, SEEDS of them (default 200)
+	DROVER_DAYS=$(or $(SEEDS),200) $(GO) test -count=1 -timeout 60m -run TestSeededDays ./test/faulttable
 
 informer: ## the informer against the embedded Rancher under SEEDS seeded schedules (default 10000)
 	DROVER_INFORMER_SEEDS=$(or $(SEEDS),10000) $(GO) test -count=1 -timeout 60m -run TestInformerEqualsAFreshRead ./internal/rancher

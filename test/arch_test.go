@@ -60,6 +60,8 @@ var mayImport = map[string][]string{
 		"internal/controller", "internal/rancher", "internal/journal", "internal/language", "internal/logs", "internal/web",
 	},
 
+	"internal/watch/watchtest": {},
+
 	"internal/watch": {"pkg/observe", "pkg/reconcile", "internal/controller", "internal/language", "internal/logs", "internal/web", "internal/operator"},
 
 	"cmd/controller": {
@@ -75,7 +77,7 @@ var mayImport = map[string][]string{
 
 // testsMayImport is what every package's tests may import besides: the world
 // that speaks the real protocols. Tests above internal/ may import all.
-var testsMayImport = []string{"internal/ranchersim", "internal/registry/registrytest", "internal/sandbox"}
+var testsMayImport = []string{"internal/ranchersim", "internal/registry/registrytest", "internal/sandbox", "internal/watch/watchtest"}
 
 // heavy are libraries that only some packages may import, by the longest
 // prefix. "tests" stands for test files anywhere.
@@ -87,8 +89,8 @@ var heavy = map[string][]string{
 	"github.com/sirupsen/logrus":                       {"internal/registry/registrytest"},
 	"github.com/coder/websocket":                       {"internal/rancher", "internal/logs", "internal/ranchersim", "internal/sandbox", "tests"},
 	"charm.land":                                       {"internal/watch"},
-	"github.com/charmbracelet":                         {"internal/watch", "internal/language", "tests"},
-	"github.com/creack/pty":                            {"tests"},
+	"github.com/charmbracelet":                         {"internal/watch", "internal/watch/watchtest", "internal/language", "tests"},
+	"github.com/creack/pty":                            {"internal/watch/watchtest"},
 	"github.com/spf13/cobra":                           {"cmd/controller"},
 	"go.uber.org/zap":                                  {"cmd/controller"},
 	"github.com/go-logr/zapr":                          {"cmd/controller"},

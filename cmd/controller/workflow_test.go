@@ -2,94 +2,36 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/charmbracelet/x/vt"
-	"github.com/creack/pty"
-
 	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/watch/watchtest"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
 // desk is a developer's terminal.
 type desk struct {
-	t           *testing.T
-	master, tty *os.File
-	mu          sync.Mutex
-	screen      *vt.Emulator
-	changed     chan struct{}
+	*watchtest.Terminal
+	t *testing.T
 }
 
 func newDesk(t *testing.T, width, height int) *desk {
 	t.Helper()
-	master, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := pty.Setsize(tty, &pty.Winsize{Rows: uint16(height), Cols: uint16(width)}); err != nil {
-		t.Fatal(err)
-	}
-	d := &desk{t: t, master: master, tty: tty, screen: vt.NewEmulator(width, height), changed: make(chan struct{}, 1)}
-	var shown, answered sync.WaitGroup
-	shown.Go(d.show)
-	answered.Go(func() { _, _ = io.Copy(master, d.screen) }) // It ends when the pipe does.
-	t.Cleanup(func() {
-		tty.Close()
-		master.Close()
-		shown.Wait()
-		d.screen.InputPipe().(io.Closer).Close()
-		answered.Wait()
-	})
-	return d
+	return &desk{watchtest.New(t, width, height), t}
 }
 
-func (d *desk) show() {
-	output := make([]byte, 64<<10)
-	for {
-		n, err := d.master.Read(output)
-		if err != nil {
-			return
-		}
-		d.mu.Lock()
-		_, _ = d.screen.Write(output[:n])
-		d.mu.Unlock()
-		select {
-		case d.changed <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (d *desk) text() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.screen.String()
-}
-
-// sees waits until the screen shows a text.
+// sees waits until the screen shows a text; said is what the failure adds.
 func (d *desk) sees(said fmt.Stringer, text string) {
 	d.t.Helper()
-	limit := time.After(60 * time.Second)
-	for screen := d.text(); !strings.Contains(screen, text); screen = d.text() {
-		select {
-		case <-d.changed:
-		case <-limit:
-			d.t.Fatalf("the screen does not show %q within a minute:\n%s\n%s", text, screen, said)
+	defer func() {
+		if d.t.Failed() {
+			d.t.Log(said)
 		}
-	}
-}
-
-func (d *desk) press(keys string) {
-	d.t.Helper()
-	if _, err := d.master.WriteString(keys); err != nil {
-		d.t.Fatal(err)
-	}
+	}()
+	d.Await(time.Minute, "the screen shows "+text, func(screen string) bool { return strings.Contains(screen, text) })
 }
 
 // TestPushWatchDecide is the whole point, as one test: an image is pushed to the
@@ -117,7 +59,7 @@ func TestPushWatchDecide(t *testing.T) {
 	left := make(chan int, 1)
 	go func() {
 		args := []string{"watch", "parrot-rest", "--by", "jo", "--config", filepath.Join(b.dir, "targets.yaml"), "--state-dir", filepath.Join(b.dir, "state")}
-		left <- run(t.Context(), args, d.tty, d.tty, d.tty)
+		left <- run(t.Context(), args, d.TTY, d.TTY, d.TTY)
 	}()
 	d.sees(&b.said, "waiting for a push of parrot-rest:latest")
 
@@ -135,7 +77,7 @@ func TestPushWatchDecide(t *testing.T) {
 	d.decide(&b.said, "r", "rollback gf-chat/parrot-rest?", "ROLLED BACK after")
 	b.shows(good, observe.StateActive)
 
-	d.press("\x03")
+	d.Press("\x03")
 	select {
 	case code := <-left:
 		if code != exitOtherwise {
@@ -156,9 +98,9 @@ func TestPushWatchDecide(t *testing.T) {
 // decide presses a key, reads the question, says yes, and waits for the outcome.
 func (d *desk) decide(said fmt.Stringer, key, question, outcome string) {
 	d.t.Helper()
-	d.press(key)
+	d.Press(key)
 	d.sees(said, question)
 	d.sees(said, "[y] yes")
-	d.press("y")
+	d.Press("y")
 	d.sees(said, outcome)
 }

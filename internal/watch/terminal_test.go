@@ -2,124 +2,38 @@ package watch
 
 import (
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/charmbracelet/x/vt"
-	"github.com/creack/pty"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/watch/watchtest"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
-// terminal is a pseudo-terminal with somebody in front of it: what the program
-// writes is shown by an emulator, and its questions are answered.
+// terminal is a pseudo-terminal with somebody in front of it.
 type terminal struct {
-	t      *testing.T
-	master *os.File
-	tty    *os.File
-	mu     sync.Mutex
-	screen *vt.Emulator
-	// changed holds a token when something was written to the screen.
-	changed chan struct{}
+	*watchtest.Terminal
+	t *testing.T
 }
 
 func newTerminal(t *testing.T, width, height int) *terminal {
 	t.Helper()
-	master, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	term := &terminal{t: t, master: master, tty: tty, screen: vt.NewEmulator(width, height), changed: make(chan struct{}, 1)}
-	term.resize(width, height)
-	var shown, answered sync.WaitGroup
-	shown.Go(term.show)
-	answered.Go(func() {
-		answers := make([]byte, 4096)
-		for {
-			n, err := term.screen.Read(answers)
-			if err != nil {
-				return
-			}
-			_, _ = master.Write(answers[:n]) // Nobody listens any more.
-		}
-	})
-	t.Cleanup(func() {
-		tty.Close()
-		master.Close()
-		shown.Wait()
-		term.screen.InputPipe().(io.Closer).Close() // Its Close is not for use beside Read.
-		answered.Wait()
-	})
-	return term
-}
-
-// show feeds the emulator.
-func (term *terminal) show() {
-	output := make([]byte, 64<<10)
-	for {
-		n, err := term.master.Read(output)
-		if err != nil {
-			return
-		}
-		term.mu.Lock()
-		_, _ = term.screen.Write(output[:n])
-		term.mu.Unlock()
-		select {
-		case term.changed <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (term *terminal) resize(width, height int) {
-	term.mu.Lock()
-	term.screen.Resize(width, height)
-	term.mu.Unlock()
-	if err := pty.Setsize(term.tty, &pty.Winsize{Rows: uint16(height), Cols: uint16(width)}); err != nil {
-		term.t.Fatal(err)
-	}
-	// The kernel tells the processes whose terminal it is; this one only opened it.
-	if err := syscall.Kill(os.Getpid(), syscall.SIGWINCH); err != nil {
-		term.t.Fatal(err)
-	}
-}
-
-func (term *terminal) press(keys string) {
-	term.t.Helper()
-	if _, err := term.master.WriteString(keys); err != nil {
-		term.t.Fatal(err)
-	}
-}
-
-func (term *terminal) text() string {
-	term.mu.Lock()
-	defer term.mu.Unlock()
-	return term.screen.String()
+	return &terminal{watchtest.New(t, width, height), t}
 }
 
 // await waits until the screen is so.
 func (term *terminal) await(what string, is func(screen string) bool) {
 	term.t.Helper()
-	limit := time.After(30 * time.Second)
-	for !is(term.text()) {
-		select {
-		case <-term.changed:
-		case <-limit:
-			term.t.Fatalf("not within 30 s: %s\n%s", what, term.text())
-		}
-	}
+	term.Await(30*time.Second, what, is)
 }
 
 func (term *terminal) shows(text string) {
@@ -132,8 +46,8 @@ func (term *terminal) is(name string) {
 	term.t.Helper()
 	file := filepath.Join("testdata", "terminal", name+".txt")
 	if *update {
-		term.settle()
-		checkGolden(term.t, file, term.text())
+		term.Settle()
+		checkGolden(term.t, file, term.Text())
 	}
 	want, err := os.ReadFile(file)
 	if err != nil {
@@ -146,17 +60,6 @@ func (term *terminal) is(name string) {
 		}
 		return strings.TrimRight(strings.Join(lines, "\n"), "\n") == strings.TrimRight(string(want), "\n")
 	})
-}
-
-// settle waits until nothing changes, before a screen is recorded.
-func (term *terminal) settle() {
-	for {
-		select {
-		case <-term.changed:
-		case <-time.After(time.Second):
-			return
-		}
-	}
 }
 
 // world is a daemon whose word changes, and a log.
@@ -259,7 +162,7 @@ func start(t *testing.T, width, height int) *running {
 	r.world.set(1, service(observe.StateActive, 0), idle())
 	m := New("gf-chat/parrot-rest", "jo@desk", sessionActor{t.Context(), r.session()}, noon)
 	go func() {
-		last, err := Run(t.Context(), m, &Feed{Session: r.session(), Lines: r.world}, r.tty, r.tty)
+		last, err := Run(t.Context(), m, &Feed{Session: r.session(), Lines: r.world}, r.TTY, r.TTY)
 		if err != nil {
 			t.Error(err)
 		}
@@ -293,33 +196,33 @@ func TestTerminal(t *testing.T) {
 	r.set(30, service(observe.StateUpgraded, 3), baking(30))
 	r.shows("baking 00:10 of 10:00")
 	r.is("2-baking")
-	r.press("n")
+	r.Press("n")
 	r.shows("only new")
 	r.is("3-only-new")
-	r.press("f")
+	r.Press("f")
 	r.shows("[y] yes")
 	r.is("4-finish-asked")
-	r.press("n")
+	r.Press("n")
 	r.shows("nothing was done")
-	r.press("f")
+	r.Press("f")
 	r.shows("[y] yes")
-	r.press("y")
+	r.Press("y")
 	r.shows("finish told to the daemon, by jo@desk")
 	if told := r.commands(); len(told) != 1 || told[0] != (controller.Command{Verb: controller.Finish, By: "jo@desk", Rollout: "parrot-rest-1"}) {
 		t.Errorf("the daemon was told %+v", told)
 	}
 	r.set(91, finished(), over(reconcile.Finished, ""))
 	r.shows("FINISHED after 01:30")
-	r.press("r")
+	r.Press("r")
 	r.shows("a fresh upgrade goes back to aaaaaaaaaaaa")
-	r.press("\x1b")
+	r.Press("\x1b")
 	r.shows("nothing was done")
 
-	r.resize(60, 14)
+	r.Resize(60, 14)
 	r.set(120, finished(), over(reconcile.Finished, "")) // The notice has passed by then.
 	r.shows("r roll back  h hold  u resume  q leave  ? keys  / filter  n…")
 	r.is("5-small")
-	r.resize(110, 24)
+	r.Resize(110, 24)
 	r.shows("tab container")
 	r.is("6-large-again")
 
@@ -328,7 +231,7 @@ func TestTerminal(t *testing.T) {
 	r.set(130, finished(), over(reconcile.Finished, ""))
 	r.await("the daemon is seen again", func(s string) bool { return !strings.Contains(s, "does not answer") })
 
-	r.press("\x03")
+	r.Press("\x03")
 	if m := r.end(); m.Outcome().Outcome != operator.Finished || !m.isLeft {
 		t.Errorf("left with %+v", m.Outcome())
 	}
@@ -347,7 +250,7 @@ func TestTerminalEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := Run(ctx, New("gf-chat/parrot-rest", "jo", sessionActor{ctx, w.session()}, noon), &Feed{Session: w.session()}, term.tty, term.tty)
+		_, err := Run(ctx, New("gf-chat/parrot-rest", "jo", sessionActor{ctx, w.session()}, noon), &Feed{Session: w.session()}, term.TTY, term.TTY)
 		ended <- err
 	}()
 	term.shows("every gate holds so far")
@@ -387,7 +290,7 @@ func TestKeysAreAnsweredUnderLoad(t *testing.T) {
 	if limit := 50*time.Millisecond + 2*calm[len(calm)/2]; !isRace && loaded[len(loaded)/2] > limit {
 		t.Errorf("the median is %s, want at most %s", loaded[len(loaded)/2], limit)
 	}
-	r.press("\x03")
+	r.Press("\x03")
 	if m := r.end(); m.log.total == 0 || m.log.dropped > 0 {
 		t.Errorf("%d lines came, %d were dropped", m.log.total, m.log.dropped)
 	}
@@ -401,12 +304,12 @@ func (r *running) latency(presses int) []time.Duration {
 	for i := range presses {
 		isHelp := i%2 == 0
 		begun := time.Now()
-		r.press("?")
+		r.Press("?")
 		r.await("the key is answered", func(s string) bool { return strings.Contains(s, "drover watch: keys") == isHelp })
 		took = append(took, time.Since(begun))
 	}
 	if presses%2 == 1 {
-		r.press("?")
+		r.Press("?")
 		r.await("the key is answered", func(s string) bool { return !strings.Contains(s, "drover watch: keys") })
 	}
 	slices.Sort(took)

@@ -38,6 +38,8 @@ const (
 // options say how a world begins. The zero value is a service of three containers with a health check on two hosts.
 type options struct {
 	scale int
+	// versions is how many the registry has, v1 among them; 0 is three.
+	versions int
 	// noCheck leaves the health check out.
 	noCheck bool
 	// bareTag has the service run the tag in place of a digest.
@@ -101,7 +103,8 @@ func play(t *testing.T, o options, story func(w *world)) {
 	}
 	t.Cleanup(func() { _ = registry.Close() })
 	w := &world{t: t, options: o, registry: registry, digests: map[string]string{}, dir: t.TempDir()}
-	for _, version := range []string{"v1", "v2", "v3"} {
+	for n := range max(o.versions, 3) {
+		version := fmt.Sprintf("v%d", n+1)
 		spec := registrytest.ImageSpec{Labels: map[string]string{"org.opencontainers.image.version": version}}
 		if w.digests[version], err = registry.PushImage(t.Context(), repository, version, spec); err != nil {
 			t.Fatal(err)
@@ -386,6 +389,7 @@ func (w *world) checkRequests() {
 	defer w.mu.Unlock()
 	intents := map[string]string{
 		"upgrade": string(reconcile.EventStarted), "finishupgrade": string(reconcile.EventFinishing), "rollback": string(reconcile.EventRollingBack),
+		"cancelupgrade": string(reconcile.EventCancel),
 	}
 	for _, r := range w.requests {
 		if r.method != http.MethodPost || intents[r.action] == "" {
@@ -401,7 +405,7 @@ func (w *world) lastIntent() string {
 	last := ""
 	for _, e := range w.journal() {
 		switch reconcile.EventKind(e.Type) {
-		case reconcile.EventStarted, reconcile.EventFinishing, reconcile.EventRollingBack:
+		case reconcile.EventStarted, reconcile.EventFinishing, reconcile.EventRollingBack, reconcile.EventCancel:
 			last = e.Type
 		default:
 		}
