@@ -15,6 +15,8 @@ type daemon struct {
 	journal *journal.Journal
 	control *controller.Controller
 	starts  *controller.Starts
+	// configure puts another configuration in force.
+	configure func(*desired.Config) error
 	// close ends what does not end with the controller's run.
 	close func() error
 }
@@ -25,5 +27,5 @@ func newDaemon(config *desired.Config, stateDir string, log logr.Logger, more ..
 	if err != nil {
 		return nil, err
 	}
-	return &daemon{clients: d.Clients, journal: d.Journal, control: d.Control, starts: d.Starts, close: d.Close}, nil
+	return &daemon{clients: d.Clients, journal: d.Journal, control: d.Control, starts: d.Starts, configure: d.Configure, close: d.Close}, nil
 }

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"reflect"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -81,9 +80,6 @@ func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
 		return fmt.Errorf("starting: %w", lockedHint(err))
 	}
 	r = &reloader{source: source, daemon: d, log: log}
-	if err := d.clients.Configure(r.followed(source.Current())); err != nil {
-		return errors.Join(err, d.close())
-	}
 	sayStart(log, d, source.Current())
 	return stopped(ctx, d, log)
 }
@@ -221,35 +217,16 @@ func (r *reloader) take(config *desired.Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	control := r.daemon.control
-	old, before := control.Config(), control.Keys()
-	control.Configure(config)
-	if err := r.daemon.clients.Configure(r.followed(config)); err != nil {
+	old := control.Config()
+	if err := r.daemon.configure(config); err != nil {
 		r.log.Error(err, "the configuration is not fully in force")
 	}
-	after := control.Keys()
-	r.daemon.clients.Forget(slices.DeleteFunc(before, func(key string) bool { return slices.Contains(after, key) })...)
 	r.log.Info("configuration changed", "targets", len(config.Targets))
 	sayWarnings(r.log, config)
 	if old.Rancher != config.Rancher || old.Owner != config.Owner || !reflect.DeepEqual(old.API, config.API) {
 		r.log.Info("rancher, owner or api changed: restart to put that in force")
 	}
 	control.WakeAll(configPoll)
-}
-
-// followed adds to a configuration the targets that left it with a rollout open:
-// they are still watched, and a failing version is still taken back.
-func (r *reloader) followed(config *desired.Config) *desired.Config {
-	c := *config
-	c.Targets = slices.Clone(config.Targets)
-	for _, key := range r.daemon.control.Keys() {
-		if _, listed := config.Target(key); listed {
-			continue
-		}
-		if open := r.daemon.control.History(key).Rollout; open != nil && open.Policy.Service != "" {
-			c.Targets = append(c.Targets, open.Policy)
-		}
-	}
-	return &c
 }
 
 // lockedHint makes a held journal a clear message.

@@ -127,16 +127,30 @@ func (c *Controller) step(ctx context.Context, key string) {
 	}
 }
 
-// safely keeps a panic in one target from ending the others (C18). It is a bug,
-// and the log says where.
+// safely keeps a panic in one target from ending the others (C18). It is a bug:
+// the log says where, and the target is held for a person.
 func (c *Controller) safely(ctx context.Context, key string) (after time.Duration, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic while stepping %s: %v", key, p)
 			c.parts.Log.Error(err, "a step panicked", "target", key, "stack", string(debug.Stack()))
+			c.holdSafely(ctx, key, p)
 		}
 	}()
 	return c.Step(ctx, key)
+}
+
+// holdSafely holds a target whose step panicked. What panicked may do so again
+// while that is told: then the log has it, and the others still go on.
+func (c *Controller) holdSafely(ctx context.Context, key string, cause any) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.parts.Log.Error(fmt.Errorf("panic while holding %s: %v", key, p), "a step panicked, and so did holding the target", "target", key)
+		}
+	}()
+	if err := c.holdAfterPanic(ctx, key, cause); err != nil {
+		c.parts.Log.Error(err, "cannot write down that a target is held", "target", key)
+	}
 }
 
 // tidy compacts the journal when it has grown.

@@ -26,6 +26,8 @@ const (
 	rollbackGrace = 2 * time.Second
 	// journalTimeout bounds one append.
 	journalTimeout = 10 * time.Second
+	// maxCause bounds what a panic says in a target's reason; the log has all of it.
+	maxCause = 200
 )
 
 // Core steps targets. It starts no goroutine that outlives a call.
@@ -130,6 +132,22 @@ func (c *Core) History(key string) reconcile.History {
 func (c *Core) Shadow(key string) reconcile.Shadow {
 	_, m := c.state(key).snapshot()
 	return m.Shadow()
+}
+
+// holdAfterPanic has a target observe only, until a person says `drover resume`: a
+// step of it ran into a bug, and the next one may do anything.
+func (c *Core) holdAfterPanic(ctx context.Context, key string, cause any) error {
+	// Perhaps it is what the gates remember that no step survives: from zero is safe.
+	c.state(key).remember(reconcile.Memory{})
+	h := c.History(key)
+	if h.Holding != nil {
+		return nil // It is held already, and panics on.
+	}
+	said := fmt.Sprint(cause)
+	d := reconcile.AfterPanic(h, said[:min(len(said), maxCause)], c.parts.Now())
+	err := c.note(ctx, key, d.Events)
+	c.report(key, observe.Snapshot{}, d, h.Rollout, err)
+	return err
 }
 
 // errNoTarget says that a key is neither in the file nor in a rollout.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -56,6 +57,9 @@ func NewDaemon(config *desired.Config, stateDir string, log logr.Logger, dial Di
 		Observer: clients.Observer(), Rancher: clients.Rancher, Journal: j, Tailer: clients.Logs, Evidence: kept,
 		Past: pastReader(stateDir), Self: id.Owner, Log: log, Now: time.Now,
 	}, config, histories)
+	if err := clients.Configure(core.followed(config)); err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
 	core.BeConservative(ConservativeUntil(j.Recovery()))
 	starts, err := CountStart(stateDir, time.Now())
 	if err != nil {
@@ -64,8 +68,36 @@ func NewDaemon(config *desired.Config, stateDir string, log logr.Logger, dial Di
 	core.ObserveOnly(starts.ObserveUntil())
 	d := &Daemon{Clients: clients, Journal: j, Starts: starts, evidence: kept}
 	d.Control = New(core, d.compact, append(clients.Runners(), more...)...)
+	clients.Informer.SetOwn(ownContainer())
 	clients.Wake(d.Control)
 	return d, nil
+}
+
+// Configure puts a configuration in force. Targets that left it with a rollout open
+// are still followed.
+func (d *Daemon) Configure(config *desired.Config) error {
+	before := d.Control.Keys()
+	d.Control.Configure(config)
+	err := d.Clients.Configure(d.Control.followed(config))
+	after := d.Control.Keys()
+	d.Clients.Forget(slices.DeleteFunc(before, func(key string) bool { return slices.Contains(after, key) })...)
+	return err
+}
+
+// followed adds to a configuration the targets that left it with a rollout open:
+// they are still watched, and a failing version is still taken back.
+func (c *Core) followed(config *desired.Config) *desired.Config {
+	all := *config
+	all.Targets = slices.Clone(config.Targets)
+	for _, key := range c.Keys() {
+		if _, isListed := config.Target(key); isListed {
+			continue
+		}
+		if open := c.History(key).Rollout; open != nil && open.Policy.Service != "" {
+			all.Targets = append(all.Targets, open.Policy)
+		}
+	}
+	return &all
 }
 
 // EvidenceDir is where the evidence of rollouts is, in a state directory.

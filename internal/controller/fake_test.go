@@ -41,6 +41,8 @@ type world struct {
 	// hang makes an append wait for its context.
 	hang         bool
 	upgradeError error
+	// panics has a reading of a target's service panic.
+	panics string
 }
 
 func newWorld() *world {
@@ -94,6 +96,9 @@ func (w *world) Pullable(_ context.Context, _, digest, _ string) observe.Pullabl
 func (w *world) Service(_ context.Context, stack, service string, _ bool) observe.Service {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.panics == stack+"/"+service {
+		panic("index out of range [3] with length 2")
+	}
 	return w.services[stack+"/"+service]
 }
 

@@ -37,6 +37,9 @@ type cache struct {
 	told map[string]wireIDs
 	// images are the image ids by Docker's container id, from events.
 	images map[string]string
+	// own is Docker's id of the container that this process runs in, or its
+	// beginning; empty when it runs in none.
+	own string
 	// hosts says whether a host can take a container.
 	hosts map[string]bool
 	// seenAt is when the picture was last known to be true.
@@ -250,6 +253,7 @@ func (c *cache) picture(id string) observe.Service {
 	for containerID := range c.of[id] {
 		held := c.containers[containerID]
 		held.view.ImageID = c.images[held.external]
+		s.Own = s.Own || c.isOwn(held.external)
 		s.Containers = append(s.Containers, held.view)
 	}
 	slices.SortFunc(s.Containers, byID)
@@ -386,13 +390,27 @@ func (c *cache) unread() *observe.Problem {
 	return &observe.Problem{Cause: observe.CausePending, Message: "rancher has not been listed yet"}
 }
 
-// imageIDs fills in what events told of the images that containers run.
+// setOwn says which container this process runs in.
+func (c *cache) setOwn(container string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own = container
+}
+
+// isOwn says that this process runs in a container.
+func (c *cache) isOwn(external string) bool {
+	return c.own != "" && strings.HasPrefix(external, c.own)
+}
+
+// imageIDs fills in what events told of the images that containers run, and whether
+// this process runs in one of them.
 func (c *cache) imageIDs(s *observe.Service, containers []wireContainer) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	external := make(map[string]string, len(containers))
 	for i := range containers {
 		external[containers[i].ID] = containers[i].ExternalID
+		s.Own = s.Own || c.isOwn(containers[i].ExternalID)
 	}
 	for i := range s.Containers {
 		s.Containers[i].ImageID = c.images[external[s.Containers[i].ID]]

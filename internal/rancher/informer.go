@@ -113,6 +113,10 @@ func (i *Informer) Update(keys []Key) {
 	}
 }
 
+// SetOwn says which Docker container this process runs in: its id, or the beginning
+// of it. The service it belongs to is marked as the process's own.
+func (i *Informer) SetOwn(container string) { i.cache.setOwn(container) }
+
 // Relist asks for a listing soon.
 func (i *Informer) Relist() {
 	select {

@@ -158,6 +158,8 @@ type Service struct {
 	// Global services run one container per host, whatever Scale says.
 	Global bool `json:"global,omitempty"`
 	System bool `json:"system,omitempty"`
+	// Own says that the process that looks runs in one of its containers.
+	Own bool `json:"own,omitempty"`
 	// StartsOnce says that its containers may end by themselves.
 	StartsOnce bool `json:"startsOnce,omitempty"`
 	// HasHealthCheck says that Rancher checks the containers.

@@ -50,6 +50,12 @@ func (l *look) decide() step {
 		// Half a picture is none: containers that were not read did not vanish.
 		return l.blind(CodeBlind, "the containers cannot be read: "+p.Message)
 	}
+	switch {
+	case l.svc().Own:
+		return l.ownService()
+	case l.isAnotherService():
+		return l.supplanted() // Before stale: a service made anew begins with old versions.
+	}
 	if why := l.stale(); why != "" {
 		return l.outdated(why)
 	}
@@ -146,6 +152,34 @@ func (l *look) gone() step {
 	return d
 }
 
+// isAnotherService says that a person put another service in the place of the
+// rollout's: made anew, cloned or renamed. A rollout keeps its service (C27).
+func (l *look) isAnotherService() bool {
+	return l.r != nil && l.r.ServiceID != "" && l.svc().ID != l.r.ServiceID && !isGone(l.svc().State)
+}
+
+// supplanted ends the rollout of the service that was there before. What has its
+// name now is looked at as if for the first time, in the next look.
+func (l *look) supplanted() step {
+	reason := "the rollout's service, " + l.r.ServiceID + ", is gone, and its name belongs to another one, " + l.svc().ID
+	if since(&l.mem.goneSince, l.in.Now) < goneAfter {
+		return l.say(Waiting, CodeTargetGone, l.every(), "%s; believed when it is still so in a minute", reason)
+	}
+	l.record(Event{Kind: EventGone, Code: CodeTargetGone, Reason: reason})
+	l.mem = Memory{lastLook: l.in.Now}
+	d := l.say(Gone, CodeTargetGone, l.every(), "%s", reason)
+	d.Alert = true
+	return d
+}
+
+// ownService is the one that this Drover runs in. A rollout of it would end the one
+// who judges it, so it is never touched (C36).
+func (l *look) ownService() step {
+	d := l.say(Held, CodeOwnService, reminder, "this Drover runs in it, and a rollout would end the one who judges it: it only observes. Upgrade it in Rancher, and take it out of the targets")
+	d.Alert = true
+	return d
+}
+
 func (l *look) busy() step {
 	d := l.say(Waiting, CodeRancherBusy, l.soon(), "Rancher is busy: %s", l.svc().State)
 	d.Alert = l.in.Now.Sub(l.mem.stateSince) >= patience
@@ -157,6 +191,17 @@ func (l *look) holding() step {
 	d := l.say(Held, h.Code, reminder, "%s; `drover resume` gives the service back", h.Reason)
 	d.Alert = true
 	return d
+}
+
+// AfterPanic holds a target whose step panicked: the caller recovered, and nobody
+// knows what the next step would do. A rollout stays as it is (C18).
+func AfterPanic(h History, cause string, now time.Time) Decision {
+	l := look{in: Input{History: h, Now: now}, r: h.Rollout}
+	reason := "a step panicked: " + cause
+	l.record(Event{Kind: EventHeld, Code: CodePanicked, Reason: reason})
+	d := l.say(Held, CodePanicked, reminder, "%s; please report it with the stack in the log; `drover resume` gives the service back", reason)
+	d.Alert = true
+	return l.close(d)
 }
 
 func (l *look) stuck() step {

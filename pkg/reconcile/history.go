@@ -88,6 +88,9 @@ type Baseline struct {
 type Rollout struct {
 	ID   string `json:"id"`
 	Kind Kind   `json:"kind"`
+	// ServiceID is Rancher's id of the service; empty in journals of before it was
+	// kept.
+	ServiceID string `json:"serviceId,omitempty"`
 	// Tag is the reference people know it by.
 	Tag  string   `json:"tag,omitempty"`
 	To   Baseline `json:"to"`

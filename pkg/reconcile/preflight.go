@@ -323,7 +323,7 @@ func (l *look) start(kind Kind, to Baseline, code Code, reason string) step {
 func (l *look) newRollout(kind Kind, to Baseline) *Rollout {
 	b := *l.in.History.Baseline
 	r := &Rollout{
-		ID: l.rolloutID(to), Kind: kind, Tag: l.in.Target.Image, To: to, From: b,
+		ID: l.rolloutID(to), ServiceID: l.svc().ID, Kind: kind, Tag: l.in.Target.Image, To: to, From: b,
 		Revision: l.in.Observed.Image.Revision,
 		Started:  l.in.Now, Deadline: l.in.Now.Add(l.in.Target.Rollout.ProgressDeadline.Duration),
 		Policy: l.in.Target, FromVersion: l.svc().Launch.Version, Scale: l.expected(),
@@ -375,7 +375,7 @@ func (l *look) plan(r *Rollout) *Plan {
 func (l *look) recover() {
 	launch, up := l.svc().Launch, l.svc().Upgrade
 	r := &Rollout{
-		ID: launch.Labels[LabelRollout], Kind: Kind(launch.Labels[LabelKind]), Tag: launch.Labels[LabelImage],
+		ID: launch.Labels[LabelRollout], ServiceID: l.svc().ID, Kind: Kind(launch.Labels[LabelKind]), Tag: launch.Labels[LabelImage],
 		To: l.running(), Policy: l.in.Target, Confirmed: true, Version: launch.Version, Revision: launch.Labels[LabelRevision],
 	}
 	if r.Kind != Pin && r.Kind != Restore {

@@ -74,7 +74,21 @@ type uplink struct {
 	network *network
 	mu      sync.Mutex
 	isCut   bool
-	conns   []net.Conn
+	conns   map[*conn]bool
+}
+
+// conn is an open connection of an uplink.
+type conn struct {
+	net.Conn
+	uplink *uplink
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.uplink.mu.Lock()
+	delete(c.uplink.conns, c)
+	c.uplink.mu.Unlock()
+	return c.Conn.Close()
 }
 
 var errCut = errors.New("network is unreachable")
@@ -93,14 +107,20 @@ func (u *uplink) dial(ctx context.Context, _, address string) (net.Conn, error) 
 		u.mu.Unlock()
 		return nil, errCut
 	}
-	u.conns = append(u.conns, near)
+	open := &conn{Conn: near, uplink: u}
+	if u.conns == nil {
+		u.conns = map[*conn]bool{}
+	}
+	u.conns[open] = true
 	u.mu.Unlock()
 	select {
 	case l.conns <- far:
-		return near, nil
+		return open, nil
 	case <-l.closed:
+		_ = open.Close()
 		return nil, &net.OpError{Op: "dial", Net: "memory", Err: errors.New("connection refused: " + address)}
 	case <-ctx.Done():
+		_ = open.Close()
 		return nil, ctx.Err()
 	}
 }
@@ -110,8 +130,8 @@ func (u *uplink) cut() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.isCut = true
-	for _, c := range u.conns {
-		_ = c.Close()
+	for c := range u.conns {
+		_ = c.Conn.Close()
 	}
 	u.conns = nil
 }

@@ -400,10 +400,11 @@ func (w *world) checkRequests() {
 	}
 }
 
-// lastIntent is the last event in the journal on disk that says what will be done.
+// lastIntent is the last event in the journal on disk that says what will be done,
+// to whichever service.
 func (w *world) lastIntent() string {
 	last := ""
-	for _, e := range w.journal() {
+	for _, e := range w.journalOf("") {
 		switch reconcile.EventKind(e.Type) {
 		case reconcile.EventStarted, reconcile.EventFinishing, reconcile.EventRollingBack, reconcile.EventCancel:
 			last = e.Type
@@ -414,7 +415,10 @@ func (w *world) lastIntent() string {
 }
 
 // journal is what is on disk about the target.
-func (w *world) journal() []journal.Entry {
+func (w *world) journal() []journal.Entry { return w.journalOf(key) }
+
+// journalOf is what is on disk about a target, or about all of them.
+func (w *world) journalOf(target string) []journal.Entry {
 	w.t.Helper()
 	r, err := journal.OpenReadOnly(w.dir)
 	if err != nil {
@@ -422,7 +426,7 @@ func (w *world) journal() []journal.Entry {
 	}
 	var entries []journal.Entry
 	err = r.History(func(e journal.Entry) error {
-		if e.Target == key {
+		if target == "" || e.Target == target {
 			entries = append(entries, e)
 		}
 		return nil
