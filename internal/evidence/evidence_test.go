@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -181,7 +179,7 @@ func TestReplayOfAnotherBuild(t *testing.T) {
 	w.step()
 	w.digest = "b"
 	w.until(reconcile.Rollback)
-	other := bytes.Replace(only(t, dir), []byte(memoryShape), []byte("0123456789abcdef"), 1)
+	other := bytes.Replace(only(t, dir), []byte(reconcile.MemoryShape), []byte("0123456789abcdef"), 1)
 	all := replay(t, other)
 	if !strings.Contains(all[0].Note, "another build (test)") || all[1].Note != "" {
 		t.Errorf("notes = %q, %q", all[0].Note, all[1].Note)
@@ -366,64 +364,6 @@ func TestFilesThatAreNoEvidence(t *testing.T) {
 	half := `{"rollout":{"version":1,"id":"r"}}` + "\n" + `{"at":"2026-11-26T0`
 	if err := Replay(strings.NewReader(half), nil, func(Replayed) error { return nil }); err != nil {
 		t.Errorf("a last line half written: %v", err)
-	}
-}
-
-// fill sets every field of a value, the unexported ones too, to something.
-func fill(rng *rand.Rand, v reflect.Value, depth int) {
-	v = settable(v)
-	switch {
-	case v.Type() == timeType:
-		v.Set(reflect.ValueOf(time.Unix(rng.Int64N(1<<32), rng.Int64N(1e9)).UTC()))
-	case v.Kind() == reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(rng, v.Elem(), depth+1)
-	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			fill(rng, v.Field(i), depth+1)
-		}
-	case v.Kind() == reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 3, 3))
-		fallthrough
-	case v.Kind() == reflect.Array:
-		for i := range v.Len() {
-			fill(rng, v.Index(i), depth+1)
-		}
-	case v.Kind() == reflect.Bool:
-		v.SetBool(rng.IntN(2) == 0)
-	case v.Kind() == reflect.String:
-		v.SetString(fmt.Sprintf("text \x00 %d", rng.Int()))
-	case v.CanInt():
-		v.SetInt(rng.Int64() >> (64 - v.Type().Bits()))
-	case v.CanUint():
-		v.SetUint(rng.Uint64() >> (64 - v.Type().Bits()))
-	case v.CanFloat():
-		v.SetFloat([]float64{rng.NormFloat64(), math.Inf(-1), 1e-300, 0}[rng.IntN(4)])
-	default:
-		panic("a memory holds a " + v.Type().String() + ": teach evidence to write it")
-	}
-}
-
-// TestMemoryIsWrittenWhole: whatever fields the gates' memory gets, none is lost.
-func TestMemoryIsWrittenWhole(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range 50 {
-		var m reconcile.Memory
-		fill(rng, reflect.ValueOf(&m).Elem(), 0)
-		data, err := encodeMemory(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := decodeMemory(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reflect.DeepEqual(got, m) {
-			t.Fatalf("read back\n%+v\nwant\n%+v", got, m)
-		}
-	}
-	if data, err := encodeMemory(reconcile.Memory{}); err != nil || string(data) != "{}" {
-		t.Errorf("a zero memory is %s, %v", data, err)
 	}
 }
 

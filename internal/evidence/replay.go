@@ -104,15 +104,11 @@ type player struct {
 func (p *player) begin(s *Segment) error {
 	p.history, p.memory, p.note = s.History, reconcile.Memory{}, ""
 	p.seen, p.isBegun = observe.Snapshot{}, true
-	if s.Shape != memoryShape {
+	if s.Shape != reconcile.MemoryShape {
 		p.note = "recorded by another build (" + s.Build + "): what its gates had counted before is left out"
 		return nil
 	}
-	var err error
-	if p.memory, err = decodeMemory(s.Memory); err != nil {
-		return fmt.Errorf("reading what the gates had counted: %w", err)
-	}
-	return nil
+	return json.Unmarshal(s.Memory, &p.memory)
 }
 
 func (p *player) look(line Line) (Replayed, error) {

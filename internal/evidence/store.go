@@ -215,11 +215,11 @@ func (s *Store) begin(w *writer, key string, r *reconcile.Rollout, in reconcile.
 			return err
 		}
 	}
-	memory, err := encodeMemory(in.Memory)
+	memory, err := json.Marshal(in.Memory)
 	if err != nil {
 		return err
 	}
-	segment := Segment{Build: s.build, Shape: memoryShape, History: withholdAll(in.History), Memory: memory}
+	segment := Segment{Build: s.build, Shape: reconcile.MemoryShape, History: withholdAll(in.History), Memory: memory}
 	return s.write(w, Line{At: in.Now, Segment: &segment}, true)
 }
 
