@@ -1,6 +1,7 @@
 package rancher
 
 import (
+	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -26,15 +27,13 @@ type cache struct {
 	// stacks are the names of the stacks of interest, by id.
 	stacks map[string]string
 	// services are by id, ids by key.
-	services map[string]observe.Service
+	services map[string]*record
 	ids      map[Key]string
-	// containers are by id, with the services they belong to.
-	containers map[string]cached
-	// of are the containers of a service.
-	of map[string]map[string]bool
-	// told are the containers that Rancher counted for a service when it was heard
-	// of last.
-	told map[string]wireIDs
+	// containers are by id.
+	containers map[string]*cached
+	// actions are the sets of actions that services offer: few, and one copy of each
+	// is enough.
+	actions map[string][]string
 	// images are the image ids by Docker's container id, from events.
 	images map[string]string
 	// own is Docker's id of the container that this process runs in, or its
@@ -49,7 +48,18 @@ type cache struct {
 	fault error
 }
 
-// cached is a container in the cache.
+// record is what is held of a service. It is never changed once it is filed: an edit
+// files another one, so that before and after are compared without a copy.
+type record struct {
+	// view has no containers.
+	view observe.Service
+	// told are the containers that Rancher counted when the service was heard of last.
+	told wireIDs
+	// held are those that are known, in the order of their ids.
+	held []*cached
+}
+
+// cached is a container in the cache; it is not changed either.
 type cached struct {
 	view observe.Container
 	// external is Docker's id.
@@ -62,12 +72,14 @@ type cached struct {
 // event about a container may come before the container.
 const unreferencedImages = 4096
 
+// maxActionSets bounds what is kept of the sets of actions.
+const maxActionSets = 64
+
 // newCache is an empty picture.
 func newCache() *cache {
 	return &cache{
 		followed: map[Key]bool{}, covered: map[Key]bool{}, stacks: map[string]string{},
-		services: map[string]observe.Service{}, ids: map[Key]string{},
-		containers: map[string]cached{}, of: map[string]map[string]bool{}, told: map[string]wireIDs{},
+		services: map[string]*record{}, ids: map[Key]string{}, containers: map[string]*cached{}, actions: map[string][]string{},
 		images: map[string]string{}, hosts: map[string]bool{},
 	}
 }
@@ -119,19 +131,19 @@ func (c *cache) follow(keys []Key) (added bool) {
 		added = added || !c.followed[k]
 	}
 	c.followed = followed
-	for id, s := range c.services {
-		if !followed[keyOf(s)] {
+	for id, r := range c.services {
+		if !followed[keyOf(r.view)] {
 			c.dropService(id)
 		}
 	}
 	return added
 }
 
-// keys are the services of interest.
+// keys are the services of interest. The set is replaced and never changed.
 func (c *cache) keys() map[Key]bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return maps.Clone(c.followed)
+	return c.followed
 }
 
 // replace takes a listing for the truth, but for one thing: pages go by offset, so
@@ -142,7 +154,7 @@ func (c *cache) replace(l listing, at time.Time) news {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var n news
-	before := c.pictures()
+	before := c.records()
 	c.stacks, c.hosts, c.covered = l.stacks, l.hosts, l.keys
 	for id, s := range l.services {
 		k := keyOf(s.view)
@@ -153,47 +165,45 @@ func (c *cache) replace(l listing, at time.Time) news {
 			c.dropService(old)
 		}
 		c.dropService(id)
-		c.services[id], c.ids[k], c.told[id] = s.view, id, s.instances
+		c.putService(k, &record{view: s.view, told: s.instances})
 	}
-	for _, w := range l.containers {
-		c.putContainer(&w)
-	}
+	c.putContainers(maps.Values(l.containers))
 	for k := range c.followed {
 		s, ok := l.services[c.ids[k]]
 		switch {
 		case !l.keys[k]:
 		case !ok || c.isBare(c.ids[k], s):
 			n.doubtful = append(n.doubtful, k)
-		case !c.agrees(c.ids[k], s.instances):
+		case !c.agrees(c.services[c.ids[k]], s.instances):
 			n.uneven = append(n.uneven, k)
 		}
 	}
 	c.pruneImages()
 	c.seenAt, c.live, c.fault = at, true, nil
-	n.changed = differing(before, c.pictures())
+	n.changed = c.differing(before, c.records())
 	return n
 }
 
 // isBare says that no container was listed of a service that should have some and
 // does not say which.
 func (c *cache) isBare(id string, s listed) bool {
-	return !s.instances.told && len(c.of[id]) == 0 && s.view.Scale > 0 && s.view.State == observe.StateActive
+	return !s.instances.told && len(c.services[id].held) == 0 && s.view.Scale > 0 && s.view.State == observe.StateActive
 }
 
-// pictures are all followed services as they would be shown.
-func (c *cache) pictures() map[Key]observe.Service {
-	all := make(map[Key]observe.Service, len(c.services))
-	for id, s := range c.services {
-		all[keyOf(s)] = c.picture(id)
+// records are all followed services.
+func (c *cache) records() map[Key]*record {
+	all := make(map[Key]*record, len(c.services))
+	for _, r := range c.services {
+		all[keyOf(r.view)] = r
 	}
 	return all
 }
 
-// differing are the keys at which two sets of pictures differ.
-func differing(before, after map[Key]observe.Service) []Key {
+// differing are the keys whose records would be shown differently.
+func (c *cache) differing(before, after map[Key]*record) []Key {
 	var keys []Key
-	for k, s := range before {
-		if now, ok := after[k]; !ok || !reflect.DeepEqual(s, now) {
+	for k, r := range before {
+		if now, ok := after[k]; !ok || !c.isAlike(r, now) {
 			keys = append(keys, k)
 		}
 	}
@@ -203,6 +213,16 @@ func differing(before, after map[Key]observe.Service) []Key {
 		}
 	}
 	return keys
+}
+
+// isAlike says that two records would be shown alike.
+func (c *cache) isAlike(a, b *record) bool {
+	if a == b || a == nil || b == nil {
+		return a == b
+	}
+	return slices.EqualFunc(a.held, b.held, func(x, y *cached) bool {
+		return x.view == y.view && c.images[x.external] == c.images[y.external] && c.isOwn(x.external) == c.isOwn(y.external)
+	}) && reflect.DeepEqual(a.view, b.view)
 }
 
 // put takes a fresh read of one service for the truth.
@@ -220,19 +240,16 @@ func (c *cache) put(k Key, s observe.Service, containers []wireContainer) news {
 			return
 		}
 		s.ReadAt, s.Containers = time.Time{}, nil
-		c.services[s.ID], c.ids[k] = s, s.ID
-		for i := range containers {
-			c.putContainer(&containers[i])
-		}
+		c.putService(k, &record{view: s})
+		c.putContainers(slices.Values(containers))
 	})
 }
 
 // change runs an edit of one service and tells whether it looks different after.
 func (c *cache) change(k Key, edit func()) news {
-	before, was := c.shown(k)
+	before := c.services[c.ids[k]]
 	edit()
-	after, is := c.shown(k)
-	if was == is && reflect.DeepEqual(before, after) {
+	if c.isAlike(before, c.services[c.ids[k]]) {
 		return news{}
 	}
 	return news{changed: []Key{k}}
@@ -249,67 +266,124 @@ func (c *cache) shown(k Key) (observe.Service, bool) {
 
 // picture joins a service and its containers.
 func (c *cache) picture(id string) observe.Service {
-	s := c.services[id]
-	for containerID := range c.of[id] {
-		held := c.containers[containerID]
-		held.view.ImageID = c.images[held.external]
-		s.Own = s.Own || c.isOwn(held.external)
-		s.Containers = append(s.Containers, held.view)
+	r := c.services[id]
+	s := r.view
+	if len(r.held) > 0 {
+		s.Containers = make([]observe.Container, len(r.held))
 	}
-	slices.SortFunc(s.Containers, byID)
+	for i, held := range r.held {
+		s.Containers[i] = held.view
+		s.Containers[i].ImageID = c.images[held.external]
+		s.Own = s.Own || c.isOwn(held.external)
+	}
 	return s
 }
 
-// putContainer files a container under its followed services, or forgets it.
-func (c *cache) putContainer(w *wireContainer) {
-	c.dropContainer(w.ID)
-	if isGone(w.State) {
-		return
+// putService files a service.
+func (c *cache) putService(k Key, r *record) {
+	r.view.Actions = c.sameActions(r.view.Actions)
+	c.services[r.view.ID], c.ids[k] = r, r.view.ID
+}
+
+// sameActions is the one copy of a set of actions.
+func (c *cache) sameActions(names []string) []string {
+	set := strings.Join(names, " ")
+	if known, ok := c.actions[set]; ok {
+		return known
 	}
-	held := cached{view: w.view(), external: same(w.ExternalID)}
-	for _, id := range w.ServiceIDs {
-		if _, ok := c.services[id]; !ok || c.of[id][w.ID] {
+	if len(c.actions) < maxActionSets {
+		c.actions[set] = names
+	}
+	return names
+}
+
+// putContainers files containers under their followed services, and forgets those
+// that are gone or belong to none.
+func (c *cache) putContainers(all iter.Seq[wireContainer]) {
+	fresh := map[string][]*cached{}
+	for w := range all {
+		c.dropContainer(w.ID)
+		held := c.hold(&w)
+		if held == nil {
 			continue
 		}
-		if c.of[id] == nil {
-			c.of[id] = map[string]bool{}
-		}
-		c.of[id][w.ID] = true
-		held.services = append(held.services, same(id))
-	}
-	if held.services != nil {
 		c.containers[w.ID] = held
+		for _, id := range held.services {
+			fresh[id] = append(fresh[id], held)
+		}
 	}
+	for id, more := range fresh {
+		r := *c.services[id]
+		r.held = slices.Concat(r.held, more)
+		slices.SortFunc(r.held, func(a, b *cached) int { return byID(a.view, b.view) })
+		c.services[id] = &r
+	}
+}
+
+// hold makes what is held of a container; nil when it is gone or nobody's here.
+func (c *cache) hold(w *wireContainer) *cached {
+	if isGone(w.State) {
+		return nil
+	}
+	held := &cached{view: w.view(), external: w.ExternalID}
+	for _, id := range w.ServiceIDs {
+		r, ok := c.services[id]
+		if !ok || slices.Contains(held.services, id) {
+			continue
+		}
+		held.services = append(held.services, r.view.ID)
+		share(&held.view, &r.view)
+	}
+	if held.services == nil {
+		return nil
+	}
+	return held
 }
 
 // dropContainer forgets a container.
 func (c *cache) dropContainer(id string) {
-	for _, serviceID := range c.containers[id].services {
-		delete(c.of[serviceID], id)
-		if len(c.of[serviceID]) == 0 {
-			delete(c.of, serviceID)
-		}
+	held, ok := c.containers[id]
+	if !ok {
+		return
 	}
 	delete(c.containers, id)
+	for _, serviceID := range held.services {
+		r := *c.services[serviceID]
+		r.held = slices.DeleteFunc(slices.Clone(r.held), func(h *cached) bool { return h == held })
+		c.services[serviceID] = &r
+	}
 }
 
 // dropService forgets a service, and the containers that belong to no other.
 func (c *cache) dropService(id string) {
-	for containerID := range maps.Clone(c.of[id]) {
-		held := c.containers[containerID]
-		if len(held.services) == 1 {
-			c.dropContainer(containerID)
-			continue
-		}
-		held.services = slices.DeleteFunc(slices.Clone(held.services), func(s string) bool { return s == id })
-		c.containers[containerID] = held
+	r, ok := c.services[id]
+	if !ok {
+		return
 	}
-	delete(c.of, id)
-	delete(c.told, id)
-	if k := keyOf(c.services[id]); c.ids[k] == id {
+	for _, held := range r.held {
+		c.leave(id, held)
+	}
+	if k := keyOf(r.view); c.ids[k] == id {
 		delete(c.ids, k)
 	}
 	delete(c.services, id)
+}
+
+// leave takes a container out of a service that is forgotten.
+func (c *cache) leave(service string, held *cached) {
+	if len(held.services) == 1 {
+		delete(c.containers, held.view.ID)
+		return
+	}
+	next := *held
+	next.services = slices.DeleteFunc(slices.Clone(held.services), func(id string) bool { return id == service })
+	c.containers[held.view.ID] = &next
+	for _, other := range next.services {
+		r := *c.services[other]
+		r.held = slices.Clone(r.held)
+		r.held[slices.Index(r.held, held)] = &next
+		c.services[other] = &r
+	}
 }
 
 // isSettled says that a doubt about a service was answered by events that came
@@ -317,21 +391,21 @@ func (c *cache) dropService(id string) {
 func (c *cache) isSettled(k Key) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	id, known := c.ids[k]
-	return known && c.told[id].told && c.agrees(id, c.told[id])
+	r, known := c.services[c.ids[k]]
+	return known && r.told.told && c.agrees(r, r.told)
 }
 
 // agrees says that the held containers of a service are those Rancher counts.
-func (c *cache) agrees(id string, told wireIDs) bool {
+func (c *cache) agrees(r *record, told wireIDs) bool {
 	if !told.told {
 		return true
 	}
-	for _, containerID := range told.ids {
-		if !c.of[id][containerID] {
+	for _, id := range told.ids {
+		if held, ok := c.containers[id]; !ok || !slices.Contains(held.services, r.view.ID) {
 			return false
 		}
 	}
-	return len(told.ids) == len(c.of[id])
+	return len(told.ids) == len(r.held)
 }
 
 // pruneImages forgets image ids that no held container refers to, once there are

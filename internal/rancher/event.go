@@ -2,9 +2,9 @@ package rancher
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
-
-	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+	"time"
 )
 
 // event is a frame of the event stream, reduced to what the cache takes. At most
@@ -162,11 +162,12 @@ func (c *cache) followsStack(name string) bool {
 func (c *cache) applyService(w *wireService, secretsHidden bool) news {
 	var n news
 	k := Key{Stack: c.stacks[w.StackID], Service: w.Name}
-	held, known := c.services[w.ID]
-	if known && (isGone(w.State) || keyOf(held) != k) {
-		n.add(c.change(keyOf(held), func() { c.dropService(w.ID) }))
+	r, known := c.services[w.ID]
+	if known && (isGone(w.State) || keyOf(r.view) != k) {
+		was := keyOf(r.view)
+		n.add(c.change(was, func() { c.dropService(w.ID) }))
 		// Its name may be another service's now.
-		n.doubtful = append(n.doubtful, keyOf(held))
+		n.doubtful = append(n.doubtful, was)
 	}
 	if isGone(w.State) || k.Stack == "" || !c.followed[k] || !isID(w.ID, "1s") {
 		return n
@@ -175,14 +176,16 @@ func (c *cache) applyService(w *wireService, secretsHidden bool) news {
 		if old, ok := c.ids[k]; ok && old != w.ID {
 			c.dropService(old)
 		}
-		s := w.view(k.Stack, c.seenAt, secretsHidden)
-		s.ReadAt = c.services[w.ID].ReadAt
-		c.services[w.ID], c.ids[k], c.told[w.ID] = s, w.ID, w.InstanceIDs
+		next := &record{view: w.view(k.Stack, time.Time{}, secretsHidden), told: w.InstanceIDs}
+		if r := c.services[w.ID]; r != nil {
+			next.held = r.held
+		}
+		c.putService(k, next)
 	}))
 	switch {
 	case !known && !w.InstanceIDs.told:
 		n.doubtful = append(n.doubtful, k)
-	case !c.agrees(w.ID, w.InstanceIDs):
+	case !c.agrees(c.services[w.ID], w.InstanceIDs):
 		n.uneven = append(n.uneven, k)
 	}
 	return n
@@ -190,22 +193,24 @@ func (c *cache) applyService(w *wireService, secretsHidden bool) news {
 
 // applyContainer replaces what is held of a container.
 func (c *cache) applyContainer(w *wireContainer) news {
-	touched := map[Key]observe.Service{}
+	before := map[Key]*record{}
 	note := func(serviceIDs []string) {
 		for _, id := range serviceIDs {
-			if s, ok := c.services[id]; ok {
-				touched[keyOf(s)] = c.picture(id)
+			if r, ok := c.services[id]; ok {
+				before[keyOf(r.view)] = r
 			}
 		}
 	}
-	note(c.containers[w.ID].services)
-	note(w.ServiceIDs)
-	c.putContainer(w)
-	after := make(map[Key]observe.Service, len(touched))
-	for k := range touched {
-		after[k] = c.picture(c.ids[k])
+	if held, ok := c.containers[w.ID]; ok {
+		note(held.services)
 	}
-	return news{changed: differing(touched, after)}
+	note(w.ServiceIDs)
+	c.putContainers(slices.Values([]wireContainer{*w}))
+	after := make(map[Key]*record, len(before))
+	for k := range before {
+		after[k] = c.services[c.ids[k]]
+	}
+	return news{changed: c.differing(before, after)}
 }
 
 // applyImage notes which image a container runs.
@@ -221,7 +226,7 @@ func (c *cache) applyImage(ev *imageEvent) news {
 			continue
 		}
 		for _, id := range held.services {
-			n.changed = append(n.changed, keyOf(c.services[id]))
+			n.changed = append(n.changed, keyOf(c.services[id].view))
 		}
 	}
 	return n

@@ -384,7 +384,7 @@ func compare(t *testing.T, seed uint64, w *world, c *cache, keys []Key) bool {
 			return false
 		}
 	}
-	if len(c.containers) != len(fresh.containers) || len(c.of) != len(fresh.of) {
+	if len(c.containers) != len(fresh.containers) || len(c.services) != len(fresh.services) {
 		t.Errorf("seed %d: %d containers held, %d exist", seed, len(c.containers), len(fresh.containers))
 		return false
 	}

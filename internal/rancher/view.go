@@ -66,8 +66,8 @@ func (l *wireLaunch) view(secretsHidden bool) observe.Launch {
 	}
 	v := observe.Launch{
 		Name:    same(l.Name),
-		Image:   same(strings.TrimPrefix(l.ImageUUID, imagePrefix)),
-		Version: same(l.Version),
+		Image:   strings.TrimPrefix(l.ImageUUID, imagePrefix),
+		Version: l.Version,
 		Labels:  l.Labels.own,
 		Secrets: len(l.Secrets),
 	}
@@ -103,13 +103,13 @@ func (c *wireContainer) view() observe.Container {
 		ID:            c.ID,
 		Name:          c.Name,
 		LaunchName:    same(c.Labels.launch),
-		Version:       same(c.Version),
+		Version:       c.Version,
 		State:         same(c.State),
 		Health:        same(c.HealthState),
-		Image:         same(strings.TrimPrefix(c.ImageUUID, imagePrefix)),
+		Image:         strings.TrimPrefix(c.ImageUUID, imagePrefix),
 		IP:            c.PrimaryIP,
 		HostID:        same(c.HostID),
-		Unit:          same(c.Unit),
+		Unit:          c.Unit,
 		StartCount:    c.StartCount,
 		CreateIndex:   c.CreateIndex,
 		Transitioning: same(c.Transitioning),
@@ -127,8 +127,18 @@ func (h *wireHost) usable() bool {
 	return h.State == "active" && (h.AgentState == "" || h.AgentState == "active")
 }
 
-// same is one copy of a text that stands in many records: states, actions, images
-// and versions repeat through thousands of them.
+// share gives a container its service's copies of the texts they have in common.
+func share(c *observe.Container, s *observe.Service) {
+	if c.Version == s.Launch.Version {
+		c.Version = s.Launch.Version
+	}
+	if c.Image == s.Launch.Image {
+		c.Image = s.Launch.Image
+	}
+}
+
+// same is one copy of a text that stands in many records: states, actions and hosts
+// repeat through thousands of them.
 func same(s string) string {
 	if s == "" {
 		return ""
