@@ -141,6 +141,9 @@ func retryOf(e reconcile.Event, cmd Command, h reconcile.History) (reconcile.Eve
 		}
 		digest = h.Last.To.Digest
 	}
+	if r := h.Rollout; r != nil && r.To.Digest == digest {
+		return e, refuse("%s is being rolled out; retry is for when that is over", digest)
+	}
 	e.Digests, e.DespiteBaseline = []string{digest}, cmd.DespiteBaseline
 	rollout := h.Quarantine[digest].Rollout
 	for d, q := range h.Quarantine {

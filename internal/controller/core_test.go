@@ -192,7 +192,7 @@ func TestCommands(t *testing.T) {
 	core := adopted(t, w)
 	c := New(core, nil)
 	step(t, core, "chat/one")
-	open := core.History("chat/one").Rollout.ID
+	open, digest := core.History("chat/one").Rollout.ID, core.History("chat/one").Rollout.To.Digest
 	for _, tt := range []struct {
 		name    string
 		key     string
@@ -205,6 +205,7 @@ func TestCommands(t *testing.T) {
 		{"no rollout", "chat/two", Command{Verb: Abort, By: "mei"}, true},
 		{"unknown verb", "chat/one", Command{Verb: "dance", By: "mei"}, true},
 		{"retry of nothing", "chat/two", Command{Verb: Retry, By: "mei"}, true},
+		{"retry of what is being rolled out", "chat/one", Command{Verb: Retry, By: "mei", Digest: digest}, true},
 		{"a bad baseline passed over for no digest", "chat/two", Command{Verb: Retry, By: "mei", DespiteBaseline: true}, true},
 		{"a bad baseline passed over for one digest", "chat/two", Command{Verb: Retry, By: "mei", DespiteBaseline: true, Digest: "sha256:f1"}, false},
 		{"by name", "one", Command{Verb: Pause, By: "mei"}, false},

@@ -284,6 +284,8 @@ func (h History) quarantined(e Event) History {
 		delete(q, oldest(q))
 	}
 	h.Quarantine = q
+	// Whoever asked for the digest did not know of this yet.
+	h.Released = slices.DeleteFunc(slices.Clone(h.Released), func(d string) bool { return slices.Contains(e.Digests, d) })
 	return h
 }
 

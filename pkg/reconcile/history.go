@@ -27,7 +27,7 @@ type History struct {
 	// a tag that moves back to one of them is asked about.
 	Past []string `json:"past,omitempty"`
 	// Released are digests a person asked for by name; they pass quarantine, the
-	// regression guard and the back-off once.
+	// regression guard and the back-off once. A later condemnation ends it.
 	Released []string `json:"released,omitempty"`
 	// DespiteBaseline are those of them that may start although what runs now fails
 	// more than is allowed: fixes.
