@@ -140,7 +140,7 @@ func (r *rollout) missing(s *observe.Service) string {
 	}
 	running, want := 0, min(r.scale, s.Scale)
 	for i := range s.Containers {
-		if c := &s.Containers[i]; isNew(c, r.version) && (c.State == "running" || s.StartsOnce) {
+		if c := &s.Containers[i]; isNew(c, r.version) && (c.State == "running" || s.Launch.StartsOnce) {
 			running++
 		}
 	}
@@ -167,7 +167,7 @@ func (t *tool) failing(s *observe.Service, version string) string {
 		case !isNew(c, version):
 		case c.Health == "unhealthy", c.State == "error":
 			return fmt.Sprintf("container %s is in state %s", c.Name, orState(c))
-		case c.State == "stopped" && !s.StartsOnce:
+		case c.State == "stopped" && !s.Launch.StartsOnce:
 			return fmt.Sprintf("container %s stopped", c.Name)
 		}
 	}

@@ -38,7 +38,6 @@ func (s *wireService) view(stack string, at time.Time, secretsHidden bool) obser
 		v.Launch = s.LaunchConfig.view(secretsHidden)
 		v.HasHealthCheck = s.LaunchConfig.HealthCheck != nil
 		v.Global = s.LaunchConfig.Labels.global
-		v.StartsOnce = s.LaunchConfig.Labels.once
 		v.HostPorts = s.LaunchConfig.hasHostPorts()
 	}
 	for i := range s.Secondary {
@@ -70,6 +69,8 @@ func (l *wireLaunch) view(secretsHidden bool) observe.Launch {
 		Version: l.Version,
 		Labels:  l.Labels.own,
 		Secrets: len(l.Secrets),
+
+		StartsOnce: l.Labels.once,
 	}
 	if secretsHidden {
 		v.Secrets = -1

@@ -160,8 +160,6 @@ type Service struct {
 	System bool `json:"system,omitempty"`
 	// Own says that the process that looks runs in one of its containers.
 	Own bool `json:"own,omitempty"`
-	// StartsOnce says that its containers may end by themselves.
-	StartsOnce bool `json:"startsOnce,omitempty"`
 	// HasHealthCheck says that Rancher checks the containers.
 	HasHealthCheck bool `json:"hasHealthCheck,omitempty"`
 	// RetainIP excludes startFirst; HostPorts needs spare hosts for it.
@@ -185,6 +183,8 @@ type Launch struct {
 	Name string `json:"name,omitempty"`
 	// Image is imageUuid without its docker: prefix.
 	Image string `json:"image,omitempty"`
+	// StartsOnce says that its containers may end by themselves once they ran.
+	StartsOnce bool `json:"startsOnce,omitempty"`
 	// Version is set anew by Rancher at each upgrade.
 	Version string `json:"version,omitempty"`
 	// Labels are those that begin with io.drover.

@@ -289,6 +289,9 @@ func (l *look) classify() {
 		k := kindOf(c, s.HasHealthCheck)
 		if l.isNew(c) {
 			k |= fresh
+			if l.isDone(c) {
+				k |= running | healthy
+			}
 		}
 		l.rows.of(i).kind = k
 		l.hasMessages = l.hasMessages || c.Message != ""

@@ -112,6 +112,17 @@ func (l *look) proveContainer(c *observe.Container, k kind) string {
 	return ""
 }
 
+// isDone says that a container did what it was there for: one that starts once and
+// stopped after a start counts as healthy for Rancher, and is left stopped
+// (rancher-api 2.5, 2.6). How it ended Rancher does not tell.
+func (l *look) isDone(c *observe.Container) bool {
+	if c.State != "stopped" || c.StartCount == 0 {
+		return false
+	}
+	launch := l.launchOf(c)
+	return launch != nil && launch.StartsOnce
+}
+
 func orUnknown(s string) string {
 	if s == "" {
 		return "in an unknown state"
