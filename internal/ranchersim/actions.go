@@ -43,7 +43,8 @@ func (s *Server) actOnService(q *request, sch *schema, svc *service, action stri
 	case "restart":
 		err = s.postRestart(q, svc)
 	case "addservicelink", "removeservicelink", "setservicelinks":
-		status = http.StatusOK // A handler, not a process; links between services are not simulated.
+		status = http.StatusOK // A handler, not a process.
+		err = s.changeLinks(q, svc, action)
 	default:
 		s.schedule(svc, action)
 	}
@@ -80,8 +81,8 @@ func (s *Server) restoreConfigs(sch *schema, svc *service) {
 
 // goBack puts the configurations back that a strategy replaced.
 func (svc *service) goBack(strategy map[string]any) {
-	if previous, ok := strategy["previousLaunchConfig"].(map[string]any); ok {
-		svc.launchConfig = previous
+	if previous, ok := strategy["previousLaunchConfig"]; ok {
+		svc.launchConfig, _ = previous.(map[string]any)
 	}
 	if list, ok := strategy["previousSecondaryLaunchConfigs"].([]any); ok {
 		svc.secondaries = asConfigs(list)
@@ -177,6 +178,8 @@ func (s *Server) actOnHost(q *request, h *host, action string) (int, object, *ap
 		s.setHostState(h, stateInactive)
 	case "activate":
 		s.setHostState(h, stateActive)
+	case "delete", "remove":
+		s.removeHost(h)
 	}
 	return http.StatusAccepted, q.view.host(h), nil
 }

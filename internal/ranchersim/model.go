@@ -77,9 +77,10 @@ type service struct {
 	upgrade      map[string]any   // The last upgrade as shown; survives finish and rollback.
 	pending      map[string]any   // An upgrade as posted, shown only when its process starts.
 
-	endpoints []any       // Host ports in use; nil until there was one.
-	units     []*unit     // The current deployment units.
-	instances []*instance // Not removed ones, old and new, by id.
+	links     []serviceLink // To other services; of a balancer the rules count instead.
+	endpoints []any         // Host ports in use; nil until there was one.
+	units     []*unit       // The current deployment units.
+	instances []*instance   // Not removed ones, old and new, by id.
 
 	process *process      // The process that owns the transitioning state, nil when none.
 	lock    chan struct{} // Cattle's service lock; one process works at a time.
@@ -143,6 +144,7 @@ type host struct {
 	state    string // active, inactive, reconnecting, disconnected
 	uuid     string
 	created  time.Time
+	removed  time.Time
 	labels   map[string]any
 	link     *agentLink // Replaced when the agent comes back.
 }

@@ -91,6 +91,11 @@ func (s *Server) checkPut(svc *service, changed map[string]any) *apiError {
 	if name := text(changed["name"]); name != "" && s.nameTaken(svc.stack, name) {
 		return invalid("NotUnique", "name")
 	}
+	if rules, ok := changed["lbConfig"]; ok && svc.kind == "loadBalancerService" {
+		if err := checkRules(rules); err != nil {
+			return err
+		}
+	}
 	switch svc.state {
 	case stateRegistering, stateDeactivating, stateRestarting, stateRemoving, stateRemoved, stateRequested:
 		for _, name := range schedulesUpdate {
@@ -158,6 +163,8 @@ func (s *Server) remove(q *request, rec *record) (object, *apiError) {
 		s.schedule(rec.service, "remove")
 	case rec.instance != nil:
 		s.removeSoon(rec.instance)
+	case rec.host != nil:
+		s.removeHost(rec.host)
 	case rec.stack != nil:
 		s.removeServices(rec.stack)
 		s.removeStack(rec.stack)

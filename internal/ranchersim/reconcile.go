@@ -96,6 +96,9 @@ func (s *Server) compareScale(svc *service, c *census, whole []*unit) {
 		whole = whole[:c.requested]
 	}
 	c.missing = max(c.requested-len(whole), 0)
+	if svc.isGlobal() {
+		c.missing = s.hostsWithout(svc)
+	}
 	for _, u := range whole {
 		if len(svc.missingConfigs(u)) > 0 {
 			c.incomplete++
@@ -111,13 +114,24 @@ func (s *Server) compareScale(svc *service, c *census, whole []*unit) {
 // splitByHost sorts a global service's units into those of hosts that are gone and the others.
 func (s *Server) splitByHost(svc *service, units []*unit) (surplus, rest []*unit) {
 	for _, u := range units {
-		if u.host == nil || s.hosts[u.host.id] == nil {
+		if u.host == nil || u.host.state == stateRemoving || u.host.state == stateRemoved {
 			surplus = append(surplus, u)
 		} else {
 			rest = append(rest, u)
 		}
 	}
 	return surplus, rest
+}
+
+// hostsWithout counts the active hosts that have no unit of a global service. Units on hosts that are away stay.
+func (s *Server) hostsWithout(svc *service) int {
+	n := 0
+	for _, h := range s.hosts {
+		if isServing(svc.state) && svc.hasContainers() && h.project == svc.project && h.active() && !svc.hasUnitOn(h) {
+			n++
+		}
+	}
+	return n
 }
 
 // wantedUnits is the scale, or the number of active hosts for a global service. The caller holds mu.

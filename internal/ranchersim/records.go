@@ -148,7 +148,7 @@ func (v view) stackRecord(st *stack) *record {
 }
 
 func (v view) hostRecord(h *host) *record {
-	rec := plainRecord(h.id, h.project, false, func() object { return v.host(h) })
+	rec := plainRecord(h.id, h.project, !h.removed.IsZero(), func() object { return v.host(h) })
 	rec.host = h
 	return rec
 }
@@ -305,8 +305,10 @@ func (s *Server) linkedToService(v view, svc *service, name string) (list []*rec
 		return list, schemas["serviceLog"], nil
 	case "stack", "environment":
 		return nil, nil, v.stackRecord(svc.stack)
-	case "consumedservices", "consumedbyservices":
-		return nil, schemas["service"], nil
+	case "consumedservices":
+		return v.consumed(svc), schemas["service"], nil
+	case "consumedbyservices":
+		return v.consumers(svc), schemas["service"], nil
 	case "networkdrivers", "storagedrivers":
 		return nil, schemaByPath[name], nil
 	}

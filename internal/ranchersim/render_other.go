@@ -103,7 +103,7 @@ func (v view) host(h *host) object {
 	o.set("milliCpu", 2000)
 	o.set("physicalHostId", formatID("1ph", h.id))
 	o.set("publicEndpoints", nil)
-	o.set("removed", nil)
+	o.setDate("removed", h.removed)
 	o.set("stackId", nil)
 	setTransition(&o, h.state, false, "")
 	o.set("uuid", h.uuid)

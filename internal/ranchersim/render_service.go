@@ -21,6 +21,10 @@ func (v view) service(svc *service) object {
 	if a := v.server.faults.shown(FaultHiddenAction, svc); a != nil {
 		actions = slices.DeleteFunc(slices.Clone(actions), func(name string) bool { return name == a.Action })
 	}
+	actions = slices.DeleteFunc(slices.Clone(actions), func(name string) bool {
+		_, has := actionsOf(svc.kind)[name]
+		return !has
+	})
 	links := serviceLinks
 	if schemas[svc.kind].isDriver() {
 		links = links[:len(links)-1] // No containerStats.
@@ -82,6 +86,8 @@ func (v view) serviceField(svc *service, name string) any {
 		return instanceIDs(svc.instances)
 	case "kind":
 		return svc.kind
+	case "linkedServices":
+		return svc.linkedServices()
 	case "launchConfig":
 		return orNullMap(v.hide(svc.launchConfig))
 	case "publicEndpoints":
@@ -199,8 +205,8 @@ func (svc *service) opens(but *instance, port int) bool {
 	return false
 }
 
-// linkTargets notes a balancer's targets by name, which becomes visible when the process is through; links of other
-// services are not simulated. The caller holds mu.
+// linkTargets notes a balancer's targets by name, which becomes visible when the process is through. The caller holds
+// mu.
 func (s *Server) linkTargets(svc *service) {
 	if svc.kind != "loadBalancerService" {
 		return

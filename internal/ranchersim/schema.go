@@ -119,6 +119,14 @@ func (s *schema) allowsResource(method string) bool {
 	return slices.Contains(s.ResourceMethods, method)
 }
 
+// actionsOf are the actions that a type has at all.
+func actionsOf(typ string) map[string]struct{ Input, Output *string } {
+	if s := schemas[typ]; s != nil {
+		return s.ResourceActions
+	}
+	return schemas["service"].ResourceActions
+}
+
 // isService tells whether the type is one of the kinds of service.
 func (s *schema) isService() bool { return serviceKinds[s.ID] }
 

@@ -108,6 +108,7 @@ func (s *Server) Run(ctx context.Context) {
 			s.publish()
 		case <-cleanup.C:
 			s.removeOverdue()
+			s.purge()
 		}
 	}
 }

@@ -81,6 +81,10 @@ func checkRules(lb any) *apiError {
 		switch {
 		case hasService && hasSelector:
 			return invalid("InvalidOption", "Can not specify both selector and serviceId")
+		case hasService && rule["targetPort"] == nil:
+			return invalid("MissingRequired", "targetPort")
+		case rule["region"] != nil && rule["environment"] == nil:
+			return invalid("MissingRequired", "environment")
 		case !hasService && !hasSelector && rule["region"] == nil:
 			return invalid("MissingRequired", "serviceId")
 		case number(rule["sourcePort"], 0) == 42:

@@ -145,6 +145,9 @@ func stackActions(state string) []string {
 
 // hostActions are the names under actions of a host, the same while it reconnects.
 func hostActions(state string) []string {
+	if state == stateRemoving || state == stateRemoved {
+		return nil
+	}
 	if state == stateInactive {
 		return []string{"activate", "delete", "dockersocket", "evacuate", "remove", "update", "upgrade"}
 	}

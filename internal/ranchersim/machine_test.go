@@ -1,0 +1,287 @@
+package ranchersim
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestGlobalServiceWithHostsThatComeAndGo: one container per active host, whatever the scale. Containers of hosts that
+// are away stay; those of removed ones go; a host that joins during an upgrade gets the new version (rancher-api 3.5).
+func TestGlobalServiceWithHostsThatComeAndGo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{})
+		path := c.web(7, map[string]any{"labels": map[string]any{labelGlobal: "true"}})
+		second := c.server.AddHost("host2.example", "192.0.2.2")
+		c.awaitContainers(path, "1i1:running 1i2:running")
+		set := func(id, state string) {
+			t.Helper()
+			if err := c.server.SetHostState(id, state); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		set(second, stateInactive)
+		if got := brief(c.containers(path)); got != "1i1:running 1i2:running" || c.get(path)["healthState"] != healthHealthy {
+			t.Errorf("with a host inactive: %s, %v; want its container kept and the service healthy", got, c.get(path)["healthState"])
+		}
+		third := c.server.AddHost("host3.example", "192.0.2.3")
+		c.awaitContainers(path, "1i1:running 1i2:running 1i3:running")
+		if h := c.containers(path)[2]["hostId"]; h != third {
+			t.Errorf("the new container is on %v, want %s", h, third)
+		}
+		set(second, stateActive)
+		if got := brief(c.containers(path)); got != "1i1:running 1i2:running 1i3:running" {
+			t.Errorf("with the host back: %s, want nothing new", got)
+		}
+		if err := c.server.RemoveHost(second); err != nil {
+			t.Fatal(err)
+		}
+		c.awaitContainers(path, "1i1:running 1i3:running")
+		if h := c.get("/hosts/" + second); h["state"] != stateRemoved || h["removed"] == nil {
+			t.Errorf("the removed host shows %v", h["state"])
+		}
+		if n := len(c.get("/hosts")["data"].([]any)); n != 2 {
+			t.Errorf("%d hosts are listed, want 2", n)
+		}
+
+		c.do(http.StatusAccepted, path+"/?action=upgrade", c.upgradeBody(path, map[string]any{"intervalMillis": 10000}))
+		time.Sleep(5 * time.Second)
+		c.server.AddHost("host4.example", "192.0.2.4")
+		svc := c.await(path, stateUpgraded, time.Minute)
+		version := svc["launchConfig"].(map[string]any)["version"]
+		on := map[any]int{}
+		for _, i := range c.containers(path) {
+			if i["state"] == stateRunning {
+				if on[i["hostId"]]++; i["version"] != version {
+					t.Errorf("%v runs version %v, want the new one everywhere", i["id"], i["version"])
+				}
+			}
+		}
+		if len(on) != 3 {
+			t.Errorf("the new version runs on %v, want one on each of three hosts", on)
+		}
+	})
+}
+
+// TestHostIsRemovedUnderAService: an active service gets its containers elsewhere, with other deployment units.
+func TestHostIsRemovedUnderAService(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{})
+		path := c.web(2, nil)
+		c.server.AddHost("host2.example", "192.0.2.2")
+		c.do(http.StatusAccepted, "/hosts/1h1/?action=deactivate", nil)
+		if status, out := c.call(http.MethodDelete, "/hosts/1h1", nil); status != http.StatusOK || out["state"] != stateRemoving {
+			t.Fatalf("DELETE of the host: %d %v", status, out["state"])
+		}
+		c.awaitContainers(path, "1i3:running 1i4:running")
+		for _, i := range c.containers(path) {
+			if i["hostId"] != "1h2" {
+				t.Errorf("%v is on %v, want 1h2", i["id"], i["hostId"])
+			}
+		}
+		if got := c.get("/containers/1i1")["state"]; got != stateRemoved {
+			t.Errorf("the container of the removed host is %v", got)
+		}
+		if actions := c.get("/hosts/1h1")["actions"].(map[string]any); len(actions) != 0 {
+			t.Errorf("a removed host is offered %v", actions)
+		}
+	})
+}
+
+// TestRemovedIsPurgedLater: what was removed can be read by its id for a while, and then it is gone for good.
+func TestRemovedIsPurgedLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{})
+		path := c.web(1, nil)
+		if status, out := c.call(http.MethodDelete, path, nil); status != http.StatusOK || out["state"] != stateRemoving {
+			t.Fatalf("DELETE = %d %v", status, out["state"])
+		}
+		c.await(path, stateRemoved, time.Minute)
+		time.Sleep(purgeAfter / 2)
+		for _, kept := range []string{path, "/containers/1i1"} {
+			if got := c.get(kept); got["state"] != stateRemoved || got["removed"] == nil || got["actions"].(map[string]any)["activate"] != nil {
+				t.Errorf("%s shows %v, removed %v", kept, got["state"], got["removed"])
+			}
+		}
+		time.Sleep(purgeAfter)
+		for _, gone := range []string{path, "/containers/1i1"} {
+			if status, _ := c.call(http.MethodGet, gone, nil); status != http.StatusNotFound {
+				t.Errorf("%s = %d, want 404", gone, status)
+			}
+		}
+		if n := len(c.server.instances); n != 0 {
+			t.Errorf("%d containers are still in memory", n)
+		}
+	})
+}
+
+// TestPutWhileBusy: in states that service.update cannot join a change that needs it is 409, and one that does not is
+// taken; in upgraded it is only stored (rancher-api 12.8).
+func TestPutWhileBusy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{})
+		path := c.web(2, nil)
+		put := func(when string, body string, status int, code any) {
+			t.Helper()
+			if got, out := c.call(http.MethodPut, path, body); got != status || out["code"] != code {
+				t.Errorf("PUT %s in %s: %d %v, want %d %v", body, when, got, out["code"], status, code)
+			}
+		}
+		c.do(http.StatusAccepted, path+"/?action=restart", `{"rollingRestartStrategy":{}}`)
+		put(stateRestarting, `{"scale":3}`, 409, "Conflict")
+		put(stateRestarting, `{"description":"x"}`, 200, nil)
+		c.await(path, stateActive, time.Minute)
+		c.do(http.StatusAccepted, path+"/?action=deactivate", nil)
+		put(stateDeactivating, `{"metadata":{"a":1}}`, 409, "Conflict")
+		c.await(path, stateInactive, time.Minute)
+		put(stateInactive, `{"scale":1}`, 200, nil)
+		if got := c.get(path)["state"]; got != stateUpdatingInactive {
+			t.Errorf("after a PUT of an inactive service it is %v", got)
+		}
+		c.await(path, stateInactive, time.Minute)
+		c.do(http.StatusAccepted, path+"/?action=upgrade", c.upgradeBody(path, nil)) // Starts it.
+		c.await(path, stateUpgraded, time.Minute)
+		put(stateUpgraded, `{"scale":2}`, 200, nil)
+		time.Sleep(time.Minute)
+		if svc := c.get(path); svc["state"] != stateUpgraded || svc["scale"] != 2.0 || strings.Count(brief(c.containers(path)), stateRunning) != 1 {
+			t.Errorf("in upgraded the scale did %v, %v, %s; want it stored and nothing done", svc["state"], svc["scale"], brief(c.containers(path)))
+		}
+		c.do(http.StatusAccepted, path+"/?action=finishupgrade", nil)
+		c.await(path, stateActive, time.Minute)
+		if n := strings.Count(brief(c.containers(path)), stateRunning); n != 2 {
+			t.Errorf("%d containers run after the finish, want the missing one made", n)
+		}
+	})
+}
+
+// TestRestartTakesItsTime: batches with pauses, the health of all before each, the same containers (rancher-api 3.10).
+func TestRestartTakesItsTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		runtime := newFakeRuntime()
+		c := start(t, Options{Runtime: runtime})
+		path := c.web(3, map[string]any{"healthCheck": check})
+		c.awaitContainers(path, "1i1:running/healthy 1i2:running/healthy 1i3:running/healthy")
+		began := time.Now()
+		c.do(http.StatusAccepted, path+"/?action=restart", `{"rollingRestartStrategy":{"batchSize":2,"intervalMillis":20000}}`)
+		time.Sleep(10 * time.Second)
+		counts := func() (twice int) {
+			for _, i := range c.containers(path) {
+				if i["startCount"] == 2.0 {
+					twice++
+				}
+			}
+			return twice
+		}
+		if n := counts(); n != 2 || c.get(path)["state"] != stateRestarting {
+			t.Errorf("after ten seconds %d were started again, want the batch of two", n)
+		}
+		c.await(path, stateActive, time.Minute)
+		if took := time.Since(began); counts() != 3 || took < 20*time.Second || took > 40*time.Second {
+			t.Errorf("%d were started again within %s, want all three with one pause of 20 s", counts(), took)
+		}
+	})
+}
+
+// TestFinishHangsOnHealth: it runs the whole loop once more with its waits; cancelupgrade is the way out, and rollback
+// from there (rancher-api 3.7, 14.3).
+func TestFinishHangsOnHealth(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{ExternalHealth: true})
+		path := c.web(1, map[string]any{"healthCheck": check})
+		up := func() {
+			t.Helper()
+			for _, i := range c.containers(path) {
+				c.server.ReportHealth(i["id"].(string), true)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		up()
+		c.do(http.StatusAccepted, path+"/?action=upgrade", c.upgradeBody(path, nil))
+		time.Sleep(5 * time.Second)
+		c.server.ReportHealth("1i2", false) // Ignored: it is initializing.
+		time.Sleep(2 * time.Second)
+		if got := brief(c.containers(path)); got != "1i1:stopped/healthy 1i2:running/initializing" {
+			t.Errorf("an unhealthy report while initializing made %s", got)
+		}
+		up()
+		c.await(path, stateUpgraded, time.Minute)
+		c.server.ReportHealth("1i2", false)
+		time.Sleep(5 * time.Second)
+		c.do(http.StatusAccepted, path+"/?action=finishupgrade", nil)
+		time.Sleep(2 * time.Minute)
+		svc := c.get(path)
+		if got := brief(c.containers(path)); svc["state"] != stateFinishing || got != "1i1:stopped/healthy 1i3:running/initializing" {
+			t.Fatalf("after two minutes the finish is in %v with %s, want it waiting for a replacement", svc["state"], got)
+		}
+		if m := svc["transitioningMessage"]; m != "Waiting: healthy [container:1i3]" || svc["transitioning"] != "yes" {
+			t.Errorf("transitioning %v, message %v", svc["transitioning"], m)
+		}
+		c.do(http.StatusAccepted, path+"/?action=cancelupgrade", nil)
+		c.await(path, stateCanceled, time.Minute)
+		for _, action := range []string{"upgrade", "finishupgrade"} {
+			if status, out := c.call(http.MethodPost, path+"/?action="+action, nil); status != 422 || out["code"] != "ActionNotAvailable" {
+				t.Errorf("%s in canceled-upgrade: %d %v", action, status, out["code"])
+			}
+		}
+		c.do(http.StatusAccepted, path+"/?action=continueupgrade", nil)
+		time.Sleep(5 * time.Second)
+		if got := c.get(path)["state"]; got != stateUpgrading {
+			t.Errorf("continued it is %v, want upgrading", got)
+		}
+		up()
+		c.await(path, stateUpgraded, time.Minute)
+		c.do(http.StatusAccepted, path+"/?action=rollback", nil)
+		svc = c.await(path, stateActive, time.Minute)
+		if svc["launchConfig"].(map[string]any)["version"] != "0" || svc["upgrade"] == nil {
+			t.Errorf("after the rollback version %v, upgrade %v; want the old one and the record kept", svc["launchConfig"].(map[string]any)["version"], svc["upgrade"])
+		}
+	})
+}
+
+// TestHealthStrategies: none never replaces, recreateOnQuorum only while enough others are healthy (rancher-api 5).
+func TestHealthStrategies(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		strategy map[string]any
+		sick     int
+		replaced bool
+	}{
+		{"none", map[string]any{"strategy": "none"}, 1, false},
+		{"recreate", map[string]any{"strategy": "recreate"}, 3, true},
+		{"quorum held", map[string]any{"strategy": "recreateOnQuorum", "recreateOnQuorumStrategyConfig": map[string]any{"quorum": 2}}, 1, true},
+		{"quorum lost", map[string]any{"strategy": "recreateOnQuorum", "recreateOnQuorumStrategyConfig": map[string]any{"quorum": 2}}, 2, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := start(t, Options{ExternalHealth: true})
+				hc := map[string]any{"port": 8080}
+				for k, v := range tt.strategy {
+					hc[k] = v
+				}
+				path := c.web(3, map[string]any{"healthCheck": hc})
+				ids := []string{"1i1", "1i2", "1i3"}
+				for _, id := range ids {
+					c.server.ReportHealth(id, true)
+				}
+				time.Sleep(5 * time.Second)
+				for _, id := range ids[:tt.sick] {
+					c.server.ReportHealth(id, false)
+				}
+				time.Sleep(time.Minute)
+				kept := 0
+				for _, i := range c.containers(path) {
+					for _, id := range ids {
+						if i["id"] == id {
+							kept++
+						}
+					}
+				}
+				if replaced := kept < 3; replaced != tt.replaced {
+					t.Errorf("with %d of 3 unhealthy the containers are %s; replaced %t, want %t", tt.sick, brief(c.containers(path)), replaced, tt.replaced)
+				}
+			})
+		})
+	}
+}
