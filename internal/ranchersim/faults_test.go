@@ -295,6 +295,22 @@ func TestStallAndEarlyEnd(t *testing.T) {
 	})
 }
 
+// TestEarlyEndLeavesRollbacksWhole: the fault is about upgrades.
+func TestEarlyEndLeavesRollbacksWhole(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{})
+		path := c.web(2, nil)
+		c.do(http.StatusAccepted, path+"/?action=upgrade", c.upgradeBody(path, nil))
+		c.await(path, stateUpgraded, time.Minute)
+		c.fault("early-upgraded")
+		c.do(http.StatusAccepted, path+"/?action=rollback", nil)
+		c.await(path, stateActive, time.Minute)
+		if got := brief(c.containers(path)); got != "1i1:running 1i2:running" {
+			t.Errorf("containers = %s, want those of before", got)
+		}
+	})
+}
+
 func TestStalledFinish(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := start(t, Options{})

@@ -106,7 +106,7 @@ func (r *rollout) pass(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	if r.s.faults.endsEarly(r.svc) {
+	if r.forward && r.s.faults.endsEarly(r.svc) {
 		return true, nil
 	}
 	if len(batch) < len(left) {

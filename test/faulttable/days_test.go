@@ -213,16 +213,22 @@ func (d *day) runs(version string) bool {
 
 // settle does what Drover leaves to a person, until it rests.
 func (d *day) settle() {
-	for range 60 {
+	for last, n := "", 0; n < 60; n++ {
 		decision, state := d.w.decision(), d.w.state()
+		isHanging := state == "finishing-upgrade" && last == state
+		last = state
+		isPersons := decision.Phase == reconcile.Held || decision.Phase == reconcile.Stuck
 		switch {
-		case decision.Phase == reconcile.Held && state == "upgraded":
+		case isPersons && state == "upgraded":
 			d.tell("evening: a person finishes")
 			d.w.act("finishupgrade", nil)
-		case decision.Phase == reconcile.Held && state == "canceled-upgrade":
+		case isPersons && isHanging:
+			d.tell("evening: a person cancels a finish that hangs")
+			d.w.act("cancelupgrade", nil)
+		case isPersons && state == "canceled-upgrade":
 			d.tell("evening: a person rolls back")
 			d.w.act("rollback", nil)
-		case (decision.Phase == reconcile.Held || decision.Phase == reconcile.Stuck) && state == "active":
+		case isPersons && state == "active":
 			d.tell("evening: resume after %s", decision.Reason)
 			d.w.tell(controller.Resume)
 		case decision.Phase == reconcile.Idle || decision.Phase == reconcile.Preflight:
