@@ -14,10 +14,7 @@ func TestDemo(t *testing.T) {
 		t.Skip("the demo takes half a minute")
 	}
 	var out bytes.Buffer
-	cmd := demoCommand()
-	cmd.SetArgs([]string{"--json"})
-	cmd.SetOut(&out)
-	if err := cmd.ExecuteContext(t.Context()); err != nil {
+	if err := ends(exitOK, "demo", run(t.Context(), []string{"demo", "--json"}, strings.NewReader(""), &out, &out)); err != nil {
 		t.Fatalf("the demo failed: %v\n%s", err, decisionsIn(out.String()))
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")

@@ -39,7 +39,7 @@ func reference(t *testing.T) []byte {
 	for _, e := range exitCodes {
 		fmt.Fprintf(&b, "| %d | %s |\n", e.code, e.meaning)
 	}
-	b.WriteString("\n")
+	b.WriteString("\n" + endingTable() + "\n")
 	everyCommand(t, root, func(_ string, c *cobra.Command) {
 		c.DisableAutoGenTag = true
 		if err := doc.GenMarkdownCustom(c, &b, func(name string) string {

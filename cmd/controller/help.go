@@ -98,6 +98,8 @@ PowerShell. Names come from targets.yaml, the daemon and Rancher.`
 		"fish":       "  drover completion fish > ~/.config/fish/completions/drover.fish",
 		"powershell": "  drover completion powershell | Out-String | Invoke-Expression",
 	}
+	// With something to run, cobra refuses a shell that it does not know.
+	completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	for _, shell := range completion.Commands() {
 		shell.Long, shell.Example = "Print the script for "+shell.Name()+".", examples[shell.Name()]
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
+
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
 )
@@ -113,6 +115,33 @@ func (b *bench) try(args ...string) (int, string) {
 	return code, out.String()
 }
 
+// ends holds a command to its exit code.
+func ends(want int, command string, got int) error {
+	if got == want {
+		return nil
+	}
+	return fmt.Errorf("drover %s ends with %d, want %d", command, got, want)
+}
+
+// declines answers a command's question with no, on a terminal.
+func (b *bench) declines(args ...string) {
+	b.t.Helper()
+	master, tty, err := pty.Open()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer master.Close()
+	defer tty.Close()
+	if _, err := master.WriteString("n\n"); err != nil {
+		b.t.Fatal(err)
+	}
+	var out bytes.Buffer
+	args = append(args, "--config", filepath.Join(b.dir, "targets.yaml"), "--state-dir", filepath.Join(b.dir, "state"))
+	if code := run(b.t.Context(), args, tty, &out, &out); code != exitNotConfirmed || !strings.Contains(out.String(), "go on? [y/N]") {
+		b.t.Errorf("drover %s, answered with no, ends with %d, want %d:\n%s", strings.Join(args, " "), code, exitNotConfirmed, &out)
+	}
+}
+
 func (b *bench) run(ctx context.Context, out *bytes.Buffer, args ...string) int {
 	args = append(args, "--config", filepath.Join(b.dir, "targets.yaml"), "--state-dir", filepath.Join(b.dir, "state"))
 	return run(ctx, args, strings.NewReader(""), out, out)
@@ -167,6 +196,8 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	stop := b.daemon()
 	b.awaitStatus(`"nothing-to-do"`)
 	b.drover(exitRefused, "approve", "parrot-rest")
+	b.drover(exitRefused, "retry", "parrot-rest")
+	b.declines("pause", "parrot-rest")
 	b.drover(exitOK, "pause", "parrot-rest", "--by", "jo")
 	if out := b.drover(exitFailed, "run"); !strings.Contains(out, "is in use by process") {
 		t.Errorf("a second daemon says %q", out)
@@ -177,20 +208,29 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	if !strings.Contains(out, good) || !strings.Contains(out, `"pending": true`) {
 		t.Errorf("plan with a new digest says %s", out)
 	}
+	b.declines("upgrade", "parrot-rest")
+	b.declines("resume", "parrot-rest")
 	b.drover(exitOK, "resume", "parrot-rest")
 	b.awaitStatus(`"rollout": {`)
 	b.awaitStatus(`"asAsked": true`) // Events told what the new container runs; what ran before the daemon did not.
 	if out := b.drover(exitOK, "status", "parrot-rest"); !strings.Contains(out, ", as asked") || !strings.Contains(out, "not seen yet") {
 		t.Errorf("status of one target says nothing of its containers' images:\n%s", out)
 	}
+	b.declines("finish", "parrot-rest")
+	b.declines("rollback", "parrot-rest")
+	b.declines("cancel", "parrot-rest")
+	b.declines("approve", "parrot-rest")
+	b.drover(exitRefused, "upgrade", "parrot-rest")
 	b.drover(exitRefused, "finish", "parrot-rest", "--rollout", "another")
 	b.drover(exitOK, "rollback", "parrot-rest", "--by", "jo")
 	b.awaitStatus(`"outcome": "rolled-back"`)
+	b.declines("retry", "parrot-rest")
 	b.drover(exitOK, "retry", "gf-chat/parrot-rest", "--no-wait")
 	b.awaitStatus(`"rollout": {`)
 	b.reload()
-	if code := stop(); code != exitOK {
-		t.Errorf("drover run ends with %d\n%s", code, &b.said)
+	b.drover(exitOK, "healthcheck")
+	if err := ends(exitOK, "run", stop()); err != nil {
+		t.Errorf("%v\n%s", err, &b.said)
 	}
 	b.journal(good)
 	b.keepsSecrets()

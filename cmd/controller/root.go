@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
+	called, err := root.ExecuteContextC(ctx)
 	code := codeOf(err, o.wasStarted)
 	var exit *exitError
 	if err == nil || errors.As(err, &exit) && exit.cause == nil {
@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	}
 	text := "drover: " + strings.TrimRight(textIn(o.language, err), "\n")
 	if code == exitUsage {
-		text += "; see drover --help"
+		text += "; see " + called.CommandPath() + " --help"
 	}
 	fmt.Fprintln(errOut, text)
 	return code
@@ -110,6 +110,7 @@ Exit codes:
 	for _, make := range embedded {
 		root.AddCommand(make())
 	}
+	sayArguments(root)
 	useHelp(root)
 	return root, o
 }

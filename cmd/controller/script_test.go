@@ -4,7 +4,10 @@ import (
 	"context"
 	"flag"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +36,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "sandbox": startSandbox, "upgrade": upgradeSandbox, "await": awaitFile, "recorded": recorded, "edit": edit,
+			"exits": exits, "sandbox": startSandbox, "upgrade": upgradeSandbox, "await": awaitFile, "recorded": recorded, "edit": edit, "interrupt": interrupt,
 		},
 	})
 }
@@ -51,6 +54,47 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("%s ends with %s, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// interrupt runs drover until what it says matches, interrupts it and expects an
+// exit code; a program that ends before by itself is as good where the pattern is
+// its last word: interrupt 130 PATTERN drover wait api.
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: interrupt CODE PATTERN drover ARGUMENTS...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	said := &transcript{}
+	program := exec.Command(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[2]), args[3:]...)
+	program.Dir, program.Stdout, program.Stderr = ts.MkAbs("."), said, said
+	for _, name := range []string{"PATH", "HOME", "USER", "GORACE", variableURL, variableEnvironment, variableAccessKey, variableSecretKey, "KEY", "SECRET"} {
+		program.Env = append(program.Env, name+"="+ts.Getenv(name))
+	}
+	ts.Check(program.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- program.Wait() }()
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for wasSent := false; ; {
+		select {
+		case <-ended:
+			if got := program.ProcessState.ExitCode(); strconv.Itoa(got) != args[0] || !pattern.MatchString(said.String()) {
+				ts.Fatalf("%s ends with %d, want %s after %q:\n%s", strings.Join(args[2:], " "), got, args[0], args[1], said)
+			}
+			ts.Logf("%s", said)
+			return
+		case <-tick.C:
+			if !wasSent && pattern.MatchString(said.String()) {
+				wasSent = true
+				ts.Check(program.Process.Signal(os.Interrupt))
+			}
+		case <-deadline:
+			_ = program.Process.Kill()
+			ts.Fatalf("%s never said %q, or did not end:\n%s", strings.Join(args[2:], " "), args[1], said)
+		}
 	}
 }
 

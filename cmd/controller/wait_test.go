@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -57,5 +59,17 @@ func TestWaitIsTheBridgeForPipelines(t *testing.T) {
 		t.Errorf("a wait on Rancher alone says %s (%v)", out, err)
 	}
 	b.drover(exitTimeout, "wait", "gf-chat/parrot-rest", "--timeout", "1s")
+	b.leaves("wait", "gf-chat/parrot-rest")
 	b.keepsSecrets()
+}
+
+// leaves runs a command for a person who has pressed Ctrl-C already.
+func (b *bench) leaves(args ...string) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
+	cancel()
+	var out bytes.Buffer
+	if code := b.run(ctx, &out, args...); code != exitInterrupted || !strings.Contains(out.String(), "stopped waiting; the rollout of gf-chat/parrot-rest goes on") {
+		b.t.Errorf("drover %s, left, ends with %d, want %d:\n%s", strings.Join(args, " "), code, exitInterrupted, &out)
+	}
 }
