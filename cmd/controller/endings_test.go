@@ -108,13 +108,14 @@ type ending struct {
 // scripts and tests that show them.
 func TestEveryEndingIsShown(t *testing.T) {
 	root, _ := rootCommand()
+	root.InitDefaultHelpCmd()
 	names := []string{"drover"}
 	for _, c := range root.Commands() {
 		names = append(names, c.Name())
 	}
 	slices.Sort(names)
 	if rows := slices.Sorted(maps.Keys(endings)); !slices.Equal(rows, names) {
-		t.Errorf("the table has %q, the commands are %q", rows, names)
+		t.Errorf("the table has %d %q, the commands are %d %q", len(rows), rows, len(names), names)
 	}
 	scripts, tests := shownByScripts(t, root), shownByTests(t)
 	used := map[int]bool{}

@@ -51,7 +51,7 @@ func (s *transcript) String() string {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	return newBenchOf(t, sandbox.Options{CheckInterval: 300 * time.Millisecond})
+	return newBenchOf(t, sandbox.Options{CheckInterval: 100 * time.Millisecond, Speed: 4})
 }
 
 func newBenchOf(t *testing.T, o sandbox.Options) *bench {
@@ -186,6 +186,7 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plays a rollout")
 	}
+	t.Parallel()
 	b := newBench(t)
 	b.drover(exitOK, "validate", "--live")
 	b.drover(exitOK, "plan")

@@ -34,6 +34,7 @@ notifications:
 // registry that nobody here wrote that starts the rollout, over TCP and with the
 // token; a command over TCP sees it.
 func TestRegistryNotification(t *testing.T) {
+	t.Parallel()
 	binary, skopeo := needs(t, "docker-registry"), needs(t, "skopeo")
 	p := newPeer(t)
 	const token = "planted-api-token"

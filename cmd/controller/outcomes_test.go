@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,7 +63,9 @@ func shownByOutcomes() map[ending]bool {
 
 // TestActEndsWithOneCodeForEachOutcome: what a person decided is waited for, and
 // the exit code says what came of it.
-func TestActEndsWithOneCodeForEachOutcome(t *testing.T) {
+func TestActEndsWithOneCodeForEachOutcome(t *testing.T) { synctest.Test(t, testOutcomes) }
+
+func testOutcomes(t *testing.T) {
 	for i := range actVerbs {
 		v := &actVerbs[i]
 		if !v.waits {
@@ -74,7 +77,7 @@ func TestActEndsWithOneCodeForEachOutcome(t *testing.T) {
 			if o.isLeft {
 				r.onLook = cancel
 			}
-			code, said := seen(ctx, v.verb, r, 20*time.Millisecond)
+			code, said := seen(ctx, v.verb, r, 10*time.Second)
 			cancel()
 			if code != o.code {
 				t.Errorf("%s: %s: ends with %d, want %d:\n%s", v.verb, o.why, code, o.code, said)

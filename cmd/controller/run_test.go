@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,18 +32,31 @@ type peer struct {
 	log *transcript
 }
 
+// builtDrover builds the program once for all tests, without the race detector, as
+// it is shipped.
+var builtDrover = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "drover")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building drover: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// hurried shortens the demo's waits, which are for people to look at.
+var hurried = strings.NewReplacer("poll: 1s", "poll: 200ms", "interval: 1s", "interval: 200ms", "settle: 1s", "settle: 300ms", "bake: 5s", "bake: 2s",
+	"minHealthyTime: 1s", "minHealthyTime: 500ms")
+
 func newPeer(t *testing.T) *peer {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds the binary and plays whole rollouts")
 	}
 	p := &peer{t: t, dir: t.TempDir(), log: &transcript{}}
-	p.binary = filepath.Join(p.dir, "drover")
-	if out, err := exec.Command("go", "build", "-o", p.binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building drover: %v\n%s", err, out)
-	}
 	var err error
-	if p.world, err = sandbox.Start(t.Context(), sandbox.Options{CheckInterval: 300 * time.Millisecond}); err != nil {
+	if p.binary, err = builtDrover(); err != nil {
+		t.Fatal(err)
+	}
+	if p.world, err = sandbox.Start(t.Context(), sandbox.Options{CheckInterval: 100 * time.Millisecond, Speed: 4}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -57,7 +71,7 @@ func newPeer(t *testing.T) *peer {
 	}
 	i := p.world.Info()
 	text := fmt.Sprintf(demoConfig, i.Rancher, filepath.ToSlash(p.dir), i.Registry, i.Stats, i.StatsUser, i.Image)
-	if err := os.WriteFile(p.config(), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(p.config(), []byte(hurried.Replace(text)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.client, err = rancher.New(rancher.Options{
@@ -171,6 +185,7 @@ func TestKilledInUpgrading(t *testing.T) { testKilled(t, observe.StateUpgrading)
 func TestKilledInUpgraded(t *testing.T) { testKilled(t, observe.StateUpgraded) }
 
 func testKilled(t *testing.T, when observe.ServiceState) {
+	t.Parallel()
 	p := newPeer(t)
 	p.start()
 	p.awaitAdopted()
@@ -189,6 +204,7 @@ func testKilled(t *testing.T, when observe.ServiceState) {
 // TestBadVersionIsTakenBackAndStaysAway: rolled back to the pinned good one, and
 // not tried again after a restart, even when the journal is gone (I3).
 func TestBadVersionIsTakenBackAndStaysAway(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	p.start()
 	p.awaitAdopted()
@@ -256,13 +272,16 @@ func (p *peer) says(bad string) {
 	}
 	reason := p.history().Quarantine[bad].Reason
 	for _, out := range []string{why(), why(bad), why(bad[7:19])} {
-		for _, want := range []string{reason, "rule gate-failed: a gate says that the new version is bad", "E = ", "rule worse-than-old:", "drover replay", "quarantined"} {
+		for _, want := range []string{reason, "rule gate-failed: a gate says that the new version is bad", "E = ", "drover replay", "quarantined"} {
 			if !strings.Contains(out, want) {
 				p.t.Errorf("why does not say %q:\n%s", want, out)
 			}
 		}
 	}
-	p.t.Logf("%s", why(bad))
+	// Which rule sees it first depends on how long old containers run beside.
+	if out := why(bad); !strings.Contains(out, "rule worse-than-old:") && !strings.Contains(out, "rule too-many-errors:") {
+		p.t.Errorf("why does not say which rule the load balancer's figures broke:\n%s", out)
+	}
 	if out := why(bad); !strings.Contains(out, "drover retry gf-chat/parrot-rest --digest "+bad) {
 		p.t.Errorf("why does not say what releases it:\n%s", out)
 	}
@@ -287,6 +306,7 @@ func (p *peer) keepsSecretsOut(file string) {
 // TestStartWithoutNewsWritesNothing: a daemon that is started again and finds what
 // it left adds no line to the journal, however its first looks go.
 func TestStartWithoutNewsWritesNothing(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	p.start()
 	p.awaitAdopted()
@@ -312,6 +332,7 @@ func TestStartWithoutNewsWritesNothing(t *testing.T) {
 // TestCrashLoopedDaemonOnlyObserves: killed again and again it does nothing but
 // say so, and one proper stop ends it (C9).
 func TestCrashLoopedDaemonOnlyObserves(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	p.start()
 	p.awaitAdopted()
@@ -345,6 +366,7 @@ func (p *peer) startsCounted() int {
 // TestStopRollsNothingBack: SIGTERM ends the daemon within ten seconds, and the
 // service stays as it is (C35).
 func TestStopRollsNothingBack(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t)
 	p.start()
 	p.awaitAdopted()

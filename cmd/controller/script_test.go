@@ -20,8 +20,29 @@ import (
 
 var update = flag.Bool("update", false, "write docs/cli.md anew")
 
+// scratch is a folder that all tests share; it goes when they are over.
+var scratch string
+
+// tidy runs tests and leaves nothing behind.
+type tidy struct{ m *testing.M }
+
+// Run implements testscript.TestingM.
+func (t tidy) Run() int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "drover-tests"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(scratch)
+	// What is drawn on a terminal is for one that can: set here, because tests that
+	// run beside each other cannot set it.
+	if err := os.Setenv("TERM", "xterm-256color"); err != nil {
+		panic(err)
+	}
+	return t.m.Run()
+}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"drover": main})
+	testscript.Main(tidy{m}, map[string]func(){"drover": main})
 }
 
 // TestScripts runs the commands as a person would: what they print, and their

@@ -19,7 +19,8 @@ func TestWaitIsTheBridgeForPipelines(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plays rollouts")
 	}
-	b := newBenchOf(t, sandbox.Options{CheckInterval: 100 * time.Millisecond, Scale: 1})
+	t.Parallel()
+	b := newBenchOf(t, sandbox.Options{CheckInterval: 100 * time.Millisecond, Scale: 1, Speed: 4})
 	i := b.world.Info()
 	text := strings.Replace(fmt.Sprintf(demoConfig, i.Rancher, filepath.ToSlash(b.dir), i.Registry, i.Stats, i.StatsUser, i.Image), "bake: 5s", "bake: 3s", 1)
 	b.write(strings.Replace(text, "    loadBalancer: {name: chat, maxErrorRate: 5%}\n", "", 1))

@@ -41,7 +41,7 @@ func TestPushWatchDecide(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plays two rollouts")
 	}
-	t.Setenv("TERM", "xterm-256color")
+	t.Parallel()
 	b := newBenchOf(t, sandbox.Options{CheckInterval: 100 * time.Millisecond, Scale: 2})
 	i := b.world.Info()
 	// The bake is long: a person decides.
