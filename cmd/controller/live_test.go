@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
-
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
 )
@@ -126,18 +124,11 @@ func ends(want int, command string, got int) error {
 // declines answers a command's question with no, on a terminal.
 func (b *bench) declines(args ...string) {
 	b.t.Helper()
-	master, tty, err := pty.Open()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer master.Close()
-	defer tty.Close()
-	if _, err := master.WriteString("n\n"); err != nil {
-		b.t.Fatal(err)
-	}
+	d := newDesk(b.t, 80, 24)
+	d.Press("n\n")
 	var out bytes.Buffer
 	args = append(args, "--config", filepath.Join(b.dir, "targets.yaml"), "--state-dir", filepath.Join(b.dir, "state"))
-	if code := run(b.t.Context(), args, tty, &out, &out); code != exitNotConfirmed || !strings.Contains(out.String(), "go on? [y/N]") {
+	if code := run(b.t.Context(), args, d.TTY, &out, &out); code != exitNotConfirmed || !strings.Contains(out.String(), "go on? [y/N]") {
 		b.t.Errorf("drover %s, answered with no, ends with %d, want %d:\n%s", strings.Join(args, " "), code, exitNotConfirmed, &out)
 	}
 }

@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "sandbox": startSandbox, "upgrade": upgradeSandbox, "await": awaitFile, "recorded": recorded, "edit": edit, "interrupt": interrupt,
+			"exits": exits, "sandbox": startSandbox, "upgrade": upgradeSandbox, "await": awaitFile, "recorded": recorded, "edit": edit, "interrupt": interrupt, "expand": expand,
 		},
 	})
 }
@@ -117,6 +117,14 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s never said %q, or did not end:\n%s", strings.Join(args[2:], " "), args[1], said)
 		}
 	}
+}
+
+// expand fills the variables of a file in: expand FILE TO.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: expand FILE TO")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
 }
 
 // startSandbox starts a world for the script, and sets the variables that say

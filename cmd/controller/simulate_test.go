@@ -31,7 +31,8 @@ func recordForSimulate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.NewReplacer("probation: 0s", "probation: 25s", "maxErrorRate: 5%", "maxErrorRate: 10%").Replace(string(text))
+	changed := strings.NewReplacer("probation: 0s", "probation: 25s", "maxErrorRate: 5%", "maxErrorRate: 10%",
+		"settle: 300ms", "settle: 1s", "bake: 2s", "bake: 5s", "interval: 200ms", "interval: 1s", "minHealthyTime: 500ms", "minHealthyTime: 1s").Replace(string(text))
 	if err := os.WriteFile(p.config(), []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func unpack(from, to string) error {
 }
 
 // recorded puts the recorded state directory and its targets.yaml into a script's
-// directory.
+// directory, and says which rollouts there are.
 func recorded(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: recorded")
@@ -118,6 +119,12 @@ func recorded(ts *testscript.TestScript, neg bool, args []string) {
 	config, err := os.ReadFile(filepath.Join(simulateData, "targets.yaml"))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("targets.yaml"), config, 0o600))
+	rollouts, err := pastOf(ts.MkAbs("state"), time.Now())
+	ts.Check(err)
+	// The second fails a fifth of its requests, the third few.
+	ts.Setenv("BAD", strings.TrimPrefix(rollouts[1].To, "sha256:")[:8])
+	ts.Setenv("BAD_ROLLOUT", rollouts[1].ID)
+	ts.Setenv("SOME_ROLLOUT", rollouts[2].ID)
 }
 
 // edit replaces a text in a file: edit FILE OLD NEW TO.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ const (
 func watchCommand(o *options) *cobra.Command {
 	var by string
 	cmd := &cobra.Command{
-		Use:   "watch [TARGET | IMAGE]",
+		Use:   "watch [TARGET | IMAGE]...",
 		Short: "Watch a service from the push to the finish, and decide",
 		Long: `Show one service: what is rolled out and where it stands, its containers and what the
 load balancer counts of each, the gates' verdicts, and the merged live log, old and
@@ -39,32 +40,34 @@ Keys: f finish, r roll back, h hold, u resume; each says what will happen, and a
 ? explains the others. Leaving with q or Ctrl-C leaves the rollout alone.
 
 TARGET is a name of the configuration or any stack/service, IMAGE what a target
-follows or a service runs; nothing is the only target, or the only one with a rollout.
+follows or a service runs; nothing is every target. Of several services the first
+that is rolled out is shown: the one that began last when some are already.
 It works without the daemon and for services that nobody targets, by Rancher alone.
 In a pipe it tells the same in lines, and ends with the rollout.`,
 		Example: `  git push && drover watch parrot-rest
+  git push && drover watch   # whichever target it is that CI pushes
   drover watch gf-chat/parrot-rest
   drover watch docker.gf.com.cn/clickeggs/parrot-rest:latest | tee rollout.log`,
-		Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeTargets,
+		ValidArgsFunction: o.completeMany,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if by == "" {
 				by = whoami()
 			}
-			return runWatch(cmd, o, by, strings.Join(args, ""))
+			return runWatch(cmd, o, by, args)
 		},
 	}
 	cmd.Flags().StringVar(&by, "by", "", "who decides (default user@host)")
 	return cmd
 }
 
-func runWatch(cmd *cobra.Command, o *options, by, name string) error {
+func runWatch(cmd *cobra.Command, o *options, by string, names []string) error {
 	ctx := cmd.Context()
 	isScreen := isTerminal(cmd.OutOrStdout()) && isTerminal(cmd.InOrStdin())
 	if !isScreen {
 		o.language = language.English // Lines are read by programs too.
 	}
 	r := o.reach(cmd)
-	subject, err := r.watched(ctx, name)
+	subject, err := r.subjectToWatch(cmd, names)
 	if err != nil {
 		return err
 	}
@@ -123,66 +126,76 @@ func leave(cmd *cobra.Command, l language.Language, t operator.Track, isScreen b
 	return endOf(l, t, operator.ToFinished, context.Canceled)
 }
 
-// watched is what a person wants to watch.
-func (r *reach) watched(ctx context.Context, name string) (operator.Subject, error) {
-	if name == "" {
-		return r.only(ctx)
+// subjectToWatch is the one that was named, or the first of several that is rolled
+// out.
+func (r *reach) subjectToWatch(cmd *cobra.Command, names []string) (operator.Subject, error) {
+	subjects, err := r.watched(cmd.Context(), names)
+	switch {
+	case err != nil:
+		return operator.Subject{}, err
+	case len(subjects) == 1:
+		return subjects[0], nil
 	}
+	return r.firstOf(cmd, subjects)
+}
+
+// watched are the services that a person wants to watch, each once.
+func (r *reach) watched(ctx context.Context, names []string) ([]operator.Subject, error) {
+	if len(names) == 0 {
+		return r.everything(ctx)
+	}
+	var all []operator.Subject
+	for _, name := range names {
+		found, err := r.named(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range found {
+			if !slices.ContainsFunc(all, func(o operator.Subject) bool { return o.Key() == s.Key() }) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all, nil
+}
+
+// named is the service of a name, or all that follow an image.
+func (r *reach) named(ctx context.Context, name string) ([]operator.Subject, error) {
 	s, err := r.subject(ctx, name)
 	var missing *operator.NotFoundError
 	if !errors.As(err, &missing) || !strings.Contains(name, "/") {
-		return s, err
+		return []operator.Subject{s}, err
 	}
-	found, err := r.byImage(ctx, name)
-	switch {
-	case err != nil:
-		return s, err
-	case len(found) > 1:
-		return s, fmt.Errorf("%d services follow %s: name one of %s", len(found), name, keysOf(found))
-	}
-	return found[0], nil
+	return r.byImage(ctx, name)
 }
 
-func keysOf(all []operator.Subject) string {
-	keys := make([]string, len(all))
-	for i := range all {
-		keys[i] = all[i].Key()
-	}
-	return strings.Join(keys, ", ")
-}
-
-// only is the one target there is, or the one with a rollout.
-func (r *reach) only(ctx context.Context) (operator.Subject, error) {
+// everything is each target of the daemon, or of the file where none answers.
+func (r *reach) everything(ctx context.Context) ([]operator.Subject, error) {
 	views, asked := r.daemon.Targets(ctx)
-	var all, open []operator.Subject
+	var keys []string
 	for i := range views {
-		s, err := operator.Resolve(r.config, views, views[i].Target)
-		if err != nil {
-			return s, err
-		}
-		all = append(all, s)
-		if views[i].Rollout != nil {
-			open = append(open, s)
-		}
+		keys = append(keys, views[i].Target)
 	}
 	if asked != nil && r.config != nil {
 		for i := range r.config.Targets {
-			s, err := operator.Resolve(r.config, nil, r.config.Targets[i].Key())
-			if err != nil {
-				return s, err
-			}
-			all = append(all, s)
+			keys = append(keys, r.config.Targets[i].Key())
 		}
 	}
-	switch {
-	case len(open) == 1:
-		return open[0], nil
-	case len(all) == 1:
-		return all[0], nil
-	case len(all) == 0 && r.config == nil:
-		return operator.Subject{}, usage("name what to watch: %w, and %w", r.o.explainAway(asked), r.problem)
+	var all []operator.Subject
+	for _, key := range keys {
+		s, err := operator.Resolve(r.config, views, key)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
 	}
-	return operator.Subject{}, usage("name what to watch: %s", keysOf(all))
+	switch {
+	case len(all) > 0:
+		return all, nil
+	case asked != nil:
+		return nil, usage("name what to watch: %w, and %w", r.o.explainAway(asked), r.problem)
+	}
+	return nil, usage("name what to watch: the daemon has no targets")
 }
 
 // feed looks at a session's service. The error says why there is no log.

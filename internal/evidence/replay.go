@@ -102,13 +102,25 @@ type player struct {
 }
 
 func (p *player) begin(s *Segment) error {
-	p.history, p.memory, p.note = s.History, reconcile.Memory{}, ""
+	hasCounted := p.isBegun
+	p.history, p.note = s.History, ""
 	p.seen, p.isBegun = observe.Snapshot{}, true
-	if s.Shape != reconcile.MemoryShape {
+	switch isZero := string(s.Memory) == "{}"; {
+	case s.Shape != reconcile.MemoryShape && isZero:
+		p.memory = reconcile.Memory{} // A process that began anew, whatever its build.
+	case s.Shape != reconcile.MemoryShape && hasCounted:
+		// The same process goes on, with another rollout: what was counted here stands
+		// for what it had counted.
+	case s.Shape != reconcile.MemoryShape:
+		p.memory = reconcile.Memory{}
 		p.note = "recorded by another build (" + s.Build + "): what its gates had counted before is left out"
-		return nil
+	default:
+		p.memory = reconcile.Memory{}
+		if err := json.Unmarshal(s.Memory, &p.memory); err != nil {
+			return fmt.Errorf("reading what the gates had counted: %w", err)
+		}
 	}
-	return json.Unmarshal(s.Memory, &p.memory)
+	return nil
 }
 
 func (p *player) look(line Line) (Replayed, error) {

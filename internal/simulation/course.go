@@ -14,6 +14,9 @@ type course struct {
 	about evidence.About
 	// bake is how long the gates have to hold, settle how long the digest.
 	bake, settle time.Duration
+	// isStartKnown says that what was recorded is enough to decide the start, begins
+	// that it was decided.
+	isStartKnown, begins bool
 	// looks is how many were decided, last the time of the last one.
 	looks int
 	last  time.Duration
@@ -59,17 +62,19 @@ func (c *course) look(p evidence.Replayed) error {
 	return nil
 }
 
-// begin asks whether it would have begun when it did.
+// begin asks whether it would have begun when it did. A build that does not know
+// what the gates had counted before cannot tell.
 func (c *course) begin(p *evidence.Replayed) {
 	d := &p.Decision
+	c.begins = d.Action == reconcile.Upgrade
 	switch {
-	case p.Note != "":
-		c.note("%s, so whether it would have begun is not told", p.Note)
-	case p.Recorded.Action != reconcile.Upgrade || d.Action == reconcile.Upgrade:
+	case p.Recorded.Action != reconcile.Upgrade || c.begins:
 	case d.Code == reconcile.CodeSettling:
 		c.delay = c.settle - p.Line.At.Sub(seenAt(&p.Seen))
-	default:
+	case c.isStartKnown:
 		c.decided = c.plain(NotStarted, d)
+	case p.Note != "":
+		c.note("%s, so whether it would have begun is not told", p.Note)
 	}
 }
 

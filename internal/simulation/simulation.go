@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -78,6 +79,7 @@ type Recording struct {
 	// was is what it was decided by, own how this build decides it by that.
 	was   *desired.Target
 	own   *course
+	looks int
 	notes []string
 }
 
@@ -105,15 +107,18 @@ func (r *Recording) line(line evidence.Line) error {
 		r.about = *line.Rollout
 	case line.Cut != "":
 		r.notes = append(r.notes, fmt.Sprintf("the evidence is not whole from +%s on: %s", line.At.Sub(r.about.Started).Round(time.Second), line.Cut))
-	case line.Look != nil && line.Look.Target != nil && r.was == nil:
-		r.was = line.Look.Target
+	case line.Look != nil:
+		r.looks++
+		if r.was == nil {
+			r.was = line.Look.Target
+		}
 	}
 	return nil
 }
 
 // By decides the rollout by an edited target.
 func (r *Recording) By(edited desired.Target) (Result, error) {
-	result := Result{Was: r.own.recordedEnd(), Notes: slices.Clone(r.notes)}
+	result := Result{Was: r.own.recordedEnd(), Notes: slices.Concat(r.notes, r.own.notes)}
 	if why := r.own.contradiction(); why != "" {
 		result.Unknown = why
 		return result, nil
@@ -121,7 +126,7 @@ func (r *Recording) By(edited desired.Target) (Result, error) {
 	result.Changed = changes(r.was, &edited)
 	result.Limits = limits(r.was, &edited, result.Changed)
 	policy, unread := adapt(r.was, &edited, result.Changed)
-	would := &course{about: r.about, bake: policy.Rollout.Bake.Duration}
+	would := &course{about: r.about, bake: policy.Rollout.Bake.Duration, isStartKnown: r.own.begins}
 	if policy.Rollout.Settle != nil {
 		would.settle = policy.Rollout.Settle.Duration
 	}
@@ -135,13 +140,14 @@ func (r *Recording) By(edited desired.Target) (Result, error) {
 // errEnough ends a replay whose rest is of another rollout.
 var errEnough = errors.New("enough")
 
-// follow decides a rollout's evidence, and the first look of the way back.
+// follow decides a rollout's evidence, and the first look of the way back, which is
+// the next that the same process took.
 func (r *Recording) follow(c *course, policy *desired.Target) error {
-	if err := evidence.Replay(bytes.NewReader(r.file), policy, c.look); err != nil || r.back == nil {
-		return err
-	}
-	err := evidence.Replay(bytes.NewReader(r.back), policy, func(p evidence.Replayed) error {
-		return errors.Join(c.look(p), errEnough)
+	err := evidence.Replay(io.MultiReader(bytes.NewReader(r.file), bytes.NewReader(r.back)), policy, func(p evidence.Replayed) error {
+		if c.looks > r.looks {
+			return errEnough
+		}
+		return c.look(p)
 	})
 	if errors.Is(err, errEnough) {
 		return nil
