@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 )
@@ -40,6 +41,7 @@ func Parse(name string, data []byte) (*Config, error) {
 		complaints.add(0, "", "cannot be decoded; is something in it quoted in an unusual way?")
 		return nil, complaints.err()
 	}
+	config.Targets = slices.Clone(config.Targets) // Decoding leaves room for more of them.
 	setDefaults(config)
 	c.relate(config)
 	if err := complaints.err(); err != nil {

@@ -81,38 +81,47 @@ func (s Secret) read() ([]byte, error) {
 	return nil, errors.New("no place is named")
 }
 
-// readRegular reads a file of bounded size. A pipe or a device would block or
+// readRegular reads a file of bounded size, in full.
+func readRegular(path string, most int64) ([]byte, error) {
+	var data bytes.Buffer
+	if err := copyRegular(&data, path, most); err != nil {
+		return nil, err
+	}
+	return data.Bytes(), nil
+}
+
+// copyRegular reads a file of bounded size. A pipe or a device would block or
 // never end, so only regular files are read, symbolic links followed. The size
 // and time of the file must be the same before and after, or a writer was at
 // work in between.
-func readRegular(path string, most int64) ([]byte, error) {
+func copyRegular(to io.Writer, path string, most int64) error {
 	before, err := os.Stat(path)
 	if err != nil {
-		return nil, cause(err)
+		return cause(err)
 	}
 	if !before.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
+		return errors.New("not a regular file")
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, cause(err)
+		return cause(err)
 	}
 	defer f.Close() //nolint:errcheck // Nothing was written.
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	n, err := io.Copy(to, io.LimitReader(f, most+1))
 	if err != nil {
-		return nil, cause(err)
+		return cause(err)
 	}
-	if int64(len(data)) > most {
-		return nil, fmt.Errorf("larger than %d bytes", most)
+	if n > most {
+		return fmt.Errorf("larger than %d bytes", most)
 	}
 	after, err := f.Stat()
 	if err != nil {
-		return nil, cause(err)
+		return cause(err)
 	}
-	if after.ModTime() != before.ModTime() || after.Size() != int64(len(data)) {
-		return nil, errors.New("changed while it was read")
+	if after.ModTime() != before.ModTime() || after.Size() != n {
+		return errors.New("changed while it was read")
 	}
-	return data, nil
+	return nil
 }
 
 // cause drops the path that the messages of package os repeat.

@@ -1,9 +1,9 @@
 package desired
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"path/filepath"
 	"reflect"
 	"sync"
@@ -15,6 +15,8 @@ import (
 // from a file that could not be read (rollout-safety C22, C23).
 type Source struct {
 	path string
+	// seed is for the sums of readings.
+	seed maphash.Seed
 
 	mu      sync.Mutex
 	current *Config
@@ -23,19 +25,17 @@ type Source struct {
 	handled, pending reading
 }
 
-// reading is the outcome of reading the file: its content or why there is none.
+// reading is the outcome of reading the file: a sum of its content, or why there is
+// none. The content itself may be a megabyte, which is neither kept nor made anew
+// every second.
 type reading struct {
-	data    []byte
+	sum     uint64
 	failure string
-}
-
-func (r reading) equal(other reading) bool {
-	return r.failure == other.failure && bytes.Equal(r.data, other.data)
 }
 
 // NewSource reads the file for the first time; it must be valid.
 func NewSource(path string) (*Source, error) {
-	s := &Source{path: path}
+	s := &Source{path: path, seed: maphash.MakeSeed()}
 	if _, err := s.Reload(); err != nil {
 		return nil, err
 	}
@@ -86,37 +86,56 @@ func (s *Source) Run(ctx context.Context, every time.Duration, changed func(*Con
 func (s *Source) poll() (*Config, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := s.read()
-	settled := seen.equal(s.pending)
+	seen := s.look()
+	settled := seen == s.pending
 	s.pending = seen
-	if seen.equal(s.handled) || !settled {
+	if seen == s.handled || !settled {
 		return nil, nil
 	}
-	changed, err := s.take(seen)
+	again, data := s.read()
+	if s.pending = again; again != seen {
+		return nil, nil // A writer was faster.
+	}
+	changed, err := s.take(again, data)
 	if !changed {
 		return nil, err
 	}
 	return s.current, nil
 }
 
-// read never fails; a failure is a reading too.
-func (s *Source) read() reading {
+// look reads the file and keeps nothing of it. It never fails; a failure is a reading
+// too.
+func (s *Source) look() reading {
+	var sum maphash.Hash
+	sum.SetSeed(s.seed)
+	if err := copyRegular(&sum, s.path, maxFileSize); err != nil {
+		return unreadable(err)
+	}
+	return reading{sum: sum.Sum64()}
+}
+
+// read is look with the content.
+func (s *Source) read() (reading, []byte) {
 	data, err := readRegular(s.path, maxFileSize)
 	if err != nil {
-		return reading{failure: fmt.Sprintf("cannot be read: %v", err)}
+		return unreadable(err), nil
 	}
-	return reading{data: data}
+	return reading{sum: maphash.Bytes(s.seed, data)}, data
+}
+
+func unreadable(err error) reading {
+	return reading{failure: fmt.Sprintf("cannot be read: %v", err)}
 }
 
 // take makes a reading the current configuration if it is valid. The caller
 // holds the lock.
-func (s *Source) take(r reading) (changed bool, err error) {
+func (s *Source) take(r reading, data []byte) (changed bool, err error) {
 	s.handled = r
 	name := filepath.Base(s.path)
 	if r.failure != "" {
 		return false, Errors{{File: name, Message: r.failure}}
 	}
-	config, err := Parse(name, r.data)
+	config, err := Parse(name, data)
 	if err != nil {
 		return false, err
 	}
