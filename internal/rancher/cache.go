@@ -87,18 +87,16 @@ func newCache() *cache {
 // listing is one look at everything, reduced while it is read.
 type listing struct {
 	// keys are the services that were looked for.
-	keys       map[Key]bool
-	stacks     map[string]string
-	services   map[string]listed
+	keys   map[Key]bool
+	stacks map[string]string
+	// services are without containers; one that is as it was known is the record that
+	// is known.
+	services map[string]*record
+	// containers are those that are new or look different, still the ids of the others:
+	// a listing without news takes next to no room.
 	containers map[string]wireContainer
+	still      []string
 	hosts      map[string]bool
-}
-
-// listed is a service in a listing.
-type listed struct {
-	view observe.Service
-	// instances are the containers that Rancher counts.
-	instances wireIDs
 }
 
 // news is what came of telling the cache something.
@@ -154,7 +152,7 @@ func (c *cache) replace(l listing, at time.Time) news {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var n news
-	before := c.records()
+	before, still := c.records(), c.stillHeld(l.still)
 	c.stacks, c.hosts, c.covered = l.stacks, l.hosts, l.keys
 	for id, s := range l.services {
 		k := keyOf(s.view)
@@ -165,8 +163,12 @@ func (c *cache) replace(l listing, at time.Time) news {
 			c.dropService(old)
 		}
 		c.dropService(id)
-		c.putService(k, &record{view: s.view, told: s.instances})
+		c.putService(k, &record{view: s.view, told: s.told})
 	}
+	for _, held := range still {
+		c.dropContainer(held.view.ID) // Those of services that were not listed.
+	}
+	c.fileContainers(still)
 	c.putContainers(maps.Values(l.containers))
 	for k := range c.followed {
 		s, ok := l.services[c.ids[k]]
@@ -174,20 +176,79 @@ func (c *cache) replace(l listing, at time.Time) news {
 		case !l.keys[k]:
 		case !ok || c.isBare(c.ids[k], s):
 			n.doubtful = append(n.doubtful, k)
-		case !c.agrees(c.services[c.ids[k]], s.instances):
+		case !c.agrees(c.services[c.ids[k]], s.told):
 			n.uneven = append(n.uneven, k)
 		}
 	}
 	c.pruneImages()
 	c.seenAt, c.live, c.fault = at, true, nil
 	n.changed = c.differing(before, c.records())
+	c.keepSame(before)
 	return n
+}
+
+// stillHeld are the held containers of some ids.
+func (c *cache) stillHeld(ids []string) []*cached {
+	all := make([]*cached, 0, len(ids))
+	for _, id := range ids {
+		if held := c.containers[id]; held != nil {
+			all = append(all, held)
+		}
+	}
+	return all
+}
+
+// keepSame puts the records of before back where those in force say the same: what
+// is held from one listing to the next then stays where it is in memory.
+func (c *cache) keepSame(before map[Key]*record) {
+	for k, old := range before {
+		r := c.services[c.ids[k]]
+		if r != nil && slices.Equal(r.held, old.held) && r.isToldAs(old) {
+			c.services[old.view.ID] = old
+		}
+	}
+}
+
+// isToldAs says that Rancher tells of two records alike.
+func (r *record) isToldAs(other *record) bool {
+	return r.told.told == other.told.told && slices.Equal(r.told.ids, other.told.ids) && reflect.DeepEqual(r.view, other.view)
+}
+
+// known is the record that tells what a fresh one does: it, when it is the first to.
+func (c *cache) known(r *record) *record {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if old := c.services[r.view.ID]; old != nil && old.isToldAs(r) {
+		return old
+	}
+	return r
+}
+
+// isStill says that a container looks as it is held, and belongs to the same of the
+// services that are followed.
+func (c *cache) isStill(w *wireContainer, listed map[string]*record) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	held := c.containers[w.ID]
+	if held == nil || held.external != w.ExternalID || held.view != w.view() {
+		return false
+	}
+	belongs := 0
+	for _, id := range w.ServiceIDs {
+		if listed[id] == nil && c.services[id] == nil {
+			continue
+		}
+		if belongs++; !slices.Contains(held.services, id) {
+			return false
+		}
+	}
+	return belongs == len(held.services)
 }
 
 // isBare says that no container was listed of a service that should have some and
 // does not say which.
-func (c *cache) isBare(id string, s listed) bool {
-	return !s.instances.told && len(c.services[id].held) == 0 && s.view.Scale > 0 && s.view.State == observe.StateActive
+func (c *cache) isBare(id string, s *record) bool {
+	return !s.told.told && len(c.services[id].held) == 0 && s.view.Scale > 0 && s.view.State == observe.StateActive
 }
 
 // records are all followed services.
@@ -300,24 +361,46 @@ func (c *cache) sameActions(names []string) []string {
 // putContainers files containers under their followed services, and forgets those
 // that are gone or belong to none.
 func (c *cache) putContainers(all iter.Seq[wireContainer]) {
-	fresh := map[string][]*cached{}
+	var fresh []*cached
 	for w := range all {
 		c.dropContainer(w.ID)
-		held := c.hold(&w)
-		if held == nil {
-			continue
-		}
-		c.containers[w.ID] = held
-		for _, id := range held.services {
-			fresh[id] = append(fresh[id], held)
+		if held := c.hold(&w); held != nil {
+			fresh = append(fresh, held)
 		}
 	}
-	for id, more := range fresh {
+	c.fileContainers(fresh)
+}
+
+// fileContainers files what is held of containers that no service has now.
+func (c *cache) fileContainers(all []*cached) {
+	of := map[string][]*cached{}
+	for _, held := range all {
+		held = c.ofKnown(held)
+		if len(held.services) == 0 {
+			continue
+		}
+		c.containers[held.view.ID] = held
+		for _, id := range held.services {
+			of[id] = append(of[id], held)
+		}
+	}
+	for id, more := range of {
 		r := *c.services[id]
 		r.held = slices.Concat(r.held, more)
 		slices.SortFunc(r.held, func(a, b *cached) int { return byID(a.view, b.view) })
 		c.services[id] = &r
 	}
+}
+
+// ofKnown is a container without the services that are not known any more.
+func (c *cache) ofKnown(held *cached) *cached {
+	isUnknown := func(id string) bool { return c.services[id] == nil }
+	if !slices.ContainsFunc(held.services, isUnknown) {
+		return held
+	}
+	next := *held
+	next.services = slices.DeleteFunc(slices.Clone(held.services), isUnknown)
+	return &next
 }
 
 // hold makes what is held of a container; nil when it is gone or nobody's here.

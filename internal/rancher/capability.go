@@ -98,6 +98,9 @@ func setOf(keys []Key) map[Key]bool {
 func (g *grants) learnService(id string, k Key) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.services[id] == k {
+		return // Every listing tells so anew.
+	}
 	if g.services == nil || len(g.services) >= maxGrants {
 		g.services = map[string]Key{}
 	}
@@ -108,6 +111,9 @@ func (g *grants) learnService(id string, k Key) {
 func (g *grants) learnContainer(id, serviceID string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.containers[id] == serviceID {
+		return
+	}
 	if g.containers == nil || len(g.containers) >= maxGrants {
 		g.containers = map[string]string{}
 	}

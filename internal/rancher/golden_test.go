@@ -100,7 +100,7 @@ func TestRecordedStream(t *testing.T) {
 	}
 	c.replace(listing{
 		keys: map[Key]bool{k: true}, stacks: map[string]string{w.StackID: "web"}, containers: map[string]wireContainer{},
-		hosts: map[string]bool{}, services: map[string]listed{w.ID: {view: w.view("web", time.Time{}, false)}},
+		hosts: map[string]bool{}, services: map[string]*record{w.ID: {view: w.view("web", time.Time{}, false)}},
 	}, time.Time{})
 	var states []string
 	for _, line := range recording(t, "real-03-subscribe-upgrade.jsonl") {

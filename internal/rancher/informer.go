@@ -405,13 +405,13 @@ func (i *Informer) relist(ctx context.Context) error {
 	default:
 	}
 	at := time.Now()
-	l, err := i.client.listing(ctx, i.cache.keys())
+	l, err := i.client.listing(ctx, i.cache)
 	if err != nil {
 		return err
 	}
 	i.take(i.cache.replace(l, at))
 	i.syncedOnce.Do(func() { close(i.synced) })
-	i.log.V(1).Info("listed rancher", "services", len(l.services), "containers", len(l.containers), "took", time.Since(at).String())
+	i.log.V(1).Info("listed rancher", "services", len(l.services), "containers", len(l.containers)+len(l.still), "took", time.Since(at).String())
 	return nil
 }
 

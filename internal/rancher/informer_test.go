@@ -220,8 +220,9 @@ func reread[T any](v any) T {
 
 // list is what a listing sees; skip drops a row now and then, as paging by offset
 // does.
-func (w *world) list(keys map[Key]bool, skip bool) listing {
-	l := listing{keys: keys, stacks: map[string]string{}, services: map[string]listed{}, containers: map[string]wireContainer{}, hosts: map[string]bool{}}
+func (w *world) list(known *cache, skip bool) listing {
+	keys := known.keys()
+	l := listing{keys: keys, stacks: map[string]string{}, services: map[string]*record{}, containers: map[string]wireContainer{}, hosts: map[string]bool{}}
 	skipped := func() bool { return skip && w.r.IntN(6) == 0 }
 	for id, s := range w.stacks {
 		l.stacks[id] = s["name"].(string)
@@ -229,12 +230,16 @@ func (w *world) list(keys map[Key]bool, skip bool) listing {
 	for id, s := range w.services {
 		wire := reread[wireService](w.counted(s))
 		if k := (Key{l.stacks[wire.StackID], wire.Name}); keys[k] && !skipped() {
-			l.services[id] = listed{view: wire.view(k.Stack, time.Time{}, false), instances: wire.InstanceIDs}
+			l.services[id] = known.known(&record{view: wire.view(k.Stack, time.Time{}, false), told: wire.InstanceIDs})
 		}
 	}
 	for id, c := range w.containers {
 		if _, ok := l.services[c["serviceIds"].([]string)[0]]; ok && !skipped() {
-			l.containers[id] = reread[wireContainer](c)
+			if w := reread[wireContainer](c); known.isStill(&w, l.services) {
+				l.still = append(l.still, id)
+			} else {
+				l.containers[id] = w
+			}
 		}
 	}
 	return l
@@ -307,7 +312,7 @@ func settle(t *testing.T, seed uint64) bool {
 	look := func(skip bool) {
 		// Frames come while the listing is read: before, between and after it.
 		connected, relist = true, false
-		l := w.list(c.keys(), skip)
+		l := w.list(c, skip)
 		for range w.r.IntN(4) {
 			w.mutate()
 			if frame := w.publish(); frame != nil {
@@ -375,7 +380,7 @@ func settle(t *testing.T, seed uint64) bool {
 func compare(t *testing.T, seed uint64, w *world, c *cache, keys []Key) bool {
 	fresh := newCache()
 	fresh.follow(keys)
-	fresh.replace(w.list(fresh.keys(), false), time.Time{})
+	fresh.replace(w.list(fresh, false), time.Time{})
 	for _, k := range keys {
 		got, _ := c.shown(k)
 		want, _ := fresh.shown(k)
@@ -612,14 +617,14 @@ func TestRelistCostsPages(t *testing.T) {
 // cost in memory, and what replacing the picture costs in time.
 func BenchmarkCache(b *testing.B) {
 	l := listing{
-		keys: map[Key]bool{}, stacks: map[string]string{"1st5": "shop"}, services: map[string]listed{},
+		keys: map[Key]bool{}, stacks: map[string]string{"1st5": "shop"}, services: map[string]*record{},
 		containers: map[string]wireContainer{}, hosts: map[string]bool{},
 	}
 	var keys []Key
 	for i := range 5000 {
 		id, name := fmt.Sprintf("1s%d", i+1), fmt.Sprintf("svc-%d", i+1)
 		wire := reread[wireService](serviceJSON(id, "1st5", name))
-		l.services[id] = listed{view: wire.view("shop", time.Time{}, false)}
+		l.services[id] = &record{view: wire.view("shop", time.Time{}, false)}
 		keys = append(keys, Key{"shop", name})
 		l.keys[Key{"shop", name}] = true
 		for j := range 3 {
@@ -645,4 +650,41 @@ func heap() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// TestContainerOfTwoServices stays one in each, whatever a listing misses, and leaves
+// the one it does not belong to any more.
+func TestContainerOfTwoServices(t *testing.T) {
+	c := newCache()
+	web, api := Key{"shop", "web"}, Key{"shop", "api"}
+	c.follow([]Key{web, api})
+	list := func(services map[string]string, of ...string) {
+		l := listing{keys: c.keys(), stacks: map[string]string{"1st5": "shop"}, services: map[string]*record{}, containers: map[string]wireContainer{}, hosts: map[string]bool{}}
+		for id, name := range services {
+			w := reread[wireService](serviceJSON(id, "1st5", name))
+			l.services[id] = c.known(&record{view: w.view("shop", time.Time{}, false)})
+		}
+		w := reread[wireContainer](containerJSON("1i1", of[0]))
+		if w.ServiceIDs = of; c.isStill(&w, l.services) {
+			l.still = append(l.still, w.ID)
+		} else {
+			l.containers[w.ID] = w
+		}
+		c.replace(l, time.Time{})
+	}
+	expect := func(when string, inWeb, inAPI int) {
+		t.Helper()
+		of, _ := c.shown(web)
+		and, _ := c.shown(api)
+		if len(of.Containers) != inWeb || len(and.Containers) != inAPI {
+			t.Errorf("%s: %d containers in web and %d in api, want %d and %d", when, len(of.Containers), len(and.Containers), inWeb, inAPI)
+		}
+	}
+	both := map[string]string{"1s1": "web", "1s2": "api"}
+	list(both, "1s1", "1s2")
+	expect("listed", 1, 1)
+	list(map[string]string{"1s1": "web"}, "1s1", "1s2")
+	expect("one service fell between two pages", 1, 1)
+	list(both, "1s1")
+	expect("it left one", 1, 0)
 }

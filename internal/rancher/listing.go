@@ -11,12 +11,13 @@ import (
 // that matches nothing 3.5 kB (rancher-api 14.4).
 const maxFiltered = 8
 
-// listing reads what the keys name, in pages. The order matters: a container is
-// kept when its service was. Filters are a help, not a promise: an unknown one is
+// listing reads what is followed, in pages, and leaves out what is known already. The
+// order matters: a container is kept when its service was. Filters are a help, not a promise: an unknown one is
 // ignored by Rancher and everything comes back (rancher-api 1.5), so whatever
 // comes is looked at again.
-func (c *Client) listing(ctx context.Context, keys map[Key]bool) (listing, error) {
-	l := listing{keys: keys, stacks: map[string]string{}, services: map[string]listed{}, containers: map[string]wireContainer{}}
+func (c *Client) listing(ctx context.Context, known *cache) (listing, error) {
+	keys := known.keys()
+	l := listing{keys: keys, stacks: map[string]string{}, services: map[string]*record{}, containers: map[string]wireContainer{}}
 	f := filtersFor(keys)
 	var err error
 	if l.hosts, err = c.hosts(ctx); err != nil || len(keys) == 0 {
@@ -35,7 +36,7 @@ func (c *Client) listing(ctx context.Context, keys map[Key]bool) (listing, error
 	err = listEach(ctx, c, "/services", f.ofServices(l.stacks), "service", func(s *wireService) error {
 		k := Key{Stack: l.stacks[s.StackID], Service: s.Name}
 		if keys[k] && s.isService() && !isGone(s.State) {
-			l.services[s.ID] = listed{view: s.view(k.Stack, time.Time{}, hidden), instances: s.InstanceIDs}
+			l.services[s.ID] = known.known(&record{view: s.view(k.Stack, time.Time{}, hidden), told: s.InstanceIDs})
 			c.grants.learnService(s.ID, k)
 			c.learnStack(s.StackID, k.Stack)
 		}
@@ -46,11 +47,16 @@ func (c *Client) listing(ctx context.Context, keys map[Key]bool) (listing, error
 	}
 	return l, listEach(ctx, c, "/containers", f.containers(), "container", func(w *wireContainer) error {
 		for _, id := range w.ServiceIDs {
-			if _, ok := l.services[id]; ok && isID(w.ID, "1i") && !isGone(w.State) {
-				l.containers[w.ID] = *w
-				c.grants.learnContainer(w.ID, id)
-				return nil
+			if _, ok := l.services[id]; !ok || !isID(w.ID, "1i") || isGone(w.State) {
+				continue
 			}
+			if known.isStill(w, l.services) {
+				l.still = append(l.still, w.ID)
+			} else {
+				l.containers[w.ID] = *w
+			}
+			c.grants.learnContainer(w.ID, id)
+			return nil
 		}
 		return nil
 	})
