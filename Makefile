@@ -7,7 +7,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-fast lint fmt generate days informer bench gate-rates fuzz test-image hooks clean
+.PHONY: help build test test-fast lint fmt generate days informer bench gate-rates fuzz test-image hooks cast clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ test-image: ## build the container image and run it for real (needs a Docker eng
 hooks: ## git hooks: lint and test what changed before it is committed and pushed
 	git config core.hooksPath hooks
 	@echo "hooks/pre-commit and hooks/pre-push are on; git config --unset core.hooksPath turns them off"
+
+cast: ## record the demo of the README anew: docs/demo.cast, and its picture (needs bash and npx)
+	$(GO) test -count=1 -timeout 5m -run '^TestRecordCast$$' ./cmd/controller -cast $(CURDIR)/docs/demo.cast
+	npx --yes svg-term-cli@2.1.1 --in docs/demo.cast --out docs/demo.svg --window --no-cursor \
+	  --at $$(sed -n 's/^.\([0-9]*\)[.]\([0-9]*\),"m","screen: finish.*/\1\2/p' docs/demo.cast)
 
 clean: ## remove what was built
 	rm -rf bin dist

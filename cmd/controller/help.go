@@ -155,9 +155,7 @@ func longOf(cmd *cobra.Command) string {
 
 func usageLine(cmd *cobra.Command) string {
 	line := "Usage: " + cmd.UseLine()
-	if !cmd.HasParent() && cmd.HasSubCommands() {
-		line = "Usage: drover COMMAND [flags]"
-	} else if cmd.HasSubCommands() {
+	if cmd.HasParent() && cmd.HasSubCommands() {
 		line = "Usage: " + cmd.CommandPath() + " " + strings.Join(verbsLike(cmd, ""), "|")
 	}
 	return line + "\n"

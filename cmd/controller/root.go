@@ -38,7 +38,7 @@ type options struct {
 var commands = []func(*options) *cobra.Command{
 	runCommand, planCommand, validateCommand, statusCommand, historyCommand, whyCommand, replayCommand, simulateCommand, logsCommand, watchCommand, waitCommand,
 	importCommand, exportCommand, lintCommand, deployCommand,
-	schemaCommand, healthcheckCommand, versionCommand,
+	schemaCommand, healthcheckCommand, manCommand, versionCommand,
 }
 
 // embedded are the verbs that need no configuration.
@@ -81,7 +81,7 @@ func textIn(l language.Language, err error) string {
 func rootCommand() (*cobra.Command, *options) {
 	o := &options{language: language.FromEnvironment(os.Getenv)}
 	root := &cobra.Command{
-		Use:   "drover",
+		Use:   "drover COMMAND",
 		Short: "Deploy images to Rancher 1.6 services, judge them, and take bad ones back",
 		Long: `Drover follows image tags in a Docker registry, rolls what is pushed out to Rancher
 1.6 services, judges each new version by its containers' health, the load balancer's

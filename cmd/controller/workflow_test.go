@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/watch/watchtest"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
@@ -16,11 +15,15 @@ import (
 type desk struct {
 	*watchtest.Terminal
 	t *testing.T
+	// tape, where there is one, records what is shown; seen are the screens at the
+	// milestones of the story.
+	tape *tape
+	seen map[string]string
 }
 
 func newDesk(t *testing.T, width, height int) *desk {
 	t.Helper()
-	return &desk{watchtest.New(t, width, height), t}
+	return &desk{Terminal: watchtest.New(t, width, height), t: t, seen: map[string]string{}}
 }
 
 // sees waits until the screen shows a text; said is what the failure adds.
@@ -42,31 +45,24 @@ func TestPushWatchDecide(t *testing.T) {
 		t.Skip("plays two rollouts")
 	}
 	t.Parallel()
-	b := newBenchOf(t, sandbox.Options{CheckInterval: 100 * time.Millisecond, Scale: 2})
-	i := b.world.Info()
-	// The bake is long: a person decides.
-	text := strings.Replace(fmt.Sprintf(demoConfig, i.Rancher, filepath.ToSlash(b.dir), i.Registry, i.Stats, i.StatsUser, i.Image), "bake: 5s", "bake: 10m", 1)
-	b.write(text)
-	// The service runs a pinned image, as after any rollout: a bare tag may be pinned
-	// first, in a rollout of its own with the same long bake.
-	b.push("serve")
-	b.drover(exitOK, "upgrade", "parrot-rest", "--interval", "100ms")
-	b.drover(exitOK, "finish", "parrot-rest")
+	b := newStory(t, 0)
 	stop := b.daemon()
 	b.awaitStatus(`"nothing-to-do"`)
 
-	d := newDesk(t, 120, 40)
+	d := newDesk(t, castWidth, castHeight)
 	left := make(chan int, 1)
 	go func() {
 		args := []string{"watch", "parrot-rest", "--by", "jo", "--config", filepath.Join(b.dir, "targets.yaml"), "--state-dir", filepath.Join(b.dir, "state")}
 		left <- run(t.Context(), args, d.TTY, d.TTY, d.TTY)
 	}()
 	d.sees(&b.said, "waiting for a push of parrot-rest:latest")
+	d.milestone("waiting")
 
 	pushed := time.Now()
 	good := b.push("log=the first version")
 	d.sees(&b.said, "the first version")
 	t.Logf("from the push to the new container's first line: %s, with a poll of 1 s and 1 s to settle", time.Since(pushed).Round(time.Millisecond))
+	d.sees(&b.said, "baking")
 	d.decide(&b.said, "f", "finish gf-chat/parrot-rest?", "FINISHED after")
 	b.shows(good, observe.StateActive)
 
@@ -74,8 +70,11 @@ func TestPushWatchDecide(t *testing.T) {
 	b.push("log=the second version")
 	d.sees(&b.said, "the second version")
 	t.Logf("and again: %s", time.Since(pushed).Round(time.Millisecond))
+	d.sees(&b.said, "baking")
 	d.decide(&b.said, "r", "rollback gf-chat/parrot-rest?", "ROLLED BACK after")
 	b.shows(good, observe.StateActive)
+
+	compareCast(t, d.seen)
 
 	d.Press("\x03")
 	select {
@@ -101,6 +100,8 @@ func (d *desk) decide(said fmt.Stringer, key, question, outcome string) {
 	d.Press(key)
 	d.sees(said, question)
 	d.sees(said, "[y] yes")
+	d.milestone(question)
 	d.Press("y")
 	d.sees(said, outcome)
+	d.milestone(outcome)
 }

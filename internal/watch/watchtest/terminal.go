@@ -32,6 +32,8 @@ type Terminal struct {
 	screen *vt.Emulator
 	// changed holds a token when something was written to the screen.
 	changed chan struct{}
+	// tape gets what is written, where there is one.
+	tape func(output []byte)
 }
 
 // New opens a terminal of so many columns and rows.
@@ -81,6 +83,9 @@ func (term *Terminal) show() {
 		}
 		term.mu.Lock()
 		_, _ = term.screen.Write(output[:n])
+		if term.tape != nil {
+			term.tape(output[:n])
+		}
 		term.mu.Unlock()
 		select {
 		case term.changed <- struct{}{}:
@@ -114,6 +119,14 @@ func (term *Terminal) Resize(width, height int) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGWINCH); err != nil {
 		term.t.Fatal(err)
 	}
+}
+
+// Tape hands over what the program writes from now on, in the order in which the
+// screen shows it. The bytes are valid during the call.
+func (term *Terminal) Tape(take func(output []byte)) {
+	term.mu.Lock()
+	defer term.mu.Unlock()
+	term.tape = take
 }
 
 // Press types keys.
