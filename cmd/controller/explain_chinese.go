@@ -6,6 +6,9 @@ import "gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 // same in both. A test holds the two tables to each other.
 var chineseExplanations = map[reconcile.Code]explanation{
 	"nothing-to-do":                {"服务运行的正是标签指向的版本", "无需操作"},
+	"images-differ":                {"同一版本的容器运行着不同的镜像：每台主机运行的是它拉取时未固定标签所指的内容，或者多个平台的主机运行同一个固定的索引", "`drover status TARGET` 显示各自运行什么；下一次发布会把它们固定到同一个 digest。要立即一致，在 Rancher 中把服务升级到一个 digest，然后 `drover resume`"},
+	"own-service":                  {"这个 Drover 就运行在该服务的容器里：发布会结束评判者自己，所以从不对它做任何事", "在 Rancher 中手动升级 Drover，或者由另一个 Drover 升级；把该服务从目标中移除"},
+	"panicked":                     {"该目标的某一步遇到程序错误而停止；目标被搁置，其他目标继续，进行中的发布保持原样", "连同日志中的堆栈（`a step panicked`）一起报告；若有进行中的发布，在 Rancher 中完成或回滚；`drover resume` 把服务交还给它"},
 	"first-sight":                  {"初次见到这个服务，它正在运行的版本被记为基线", "无需操作；下一个 digest 会被部署"},
 	"passed-over":                  {"接管时服务运行的是别的版本，而标签已经指向这个 digest，所以不部署它", "推送更新的镜像，或者用 `drover retry` 部署它"},
 	"settling":                     {"新 digest 要在 `settle` 时间内保持不变才算数", "无需操作"},
