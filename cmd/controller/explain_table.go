@@ -72,7 +72,7 @@ var explanations = map[reconcile.Code]explanation{
 	"rollback-mismatch":            {"after the rollback something else runs than before. A bare tag that moved is answered by one upgrade to the pinned image; anything else is stuck", "compare the service's image with the journal's `from`, put it right, `drover resume`"},
 	"verifying":                    {"rolled back; every container is checked before it is believed", "nothing"},
 	"rolled-back":                  {"what ran before runs again, verified", "fix and push; the digest is quarantined if a gate, a person or probation condemned it"},
-	"restore-failed":               {"the way back from probation failed too; nothing is rolled back twice", "a person repairs the service, then `drover resume`"},
+	"restore-failed":               {"the way back from probation failed too, and nothing is rolled back twice; or it was refused, because it would undo what somebody changed since", "a person repairs the service, then `drover resume`"},
 	"two-controllers":              {"another Drover rolled this service out", "take the target from one of them, then `drover resume`"},
 	"foreign-change":               {"somebody else changed the service; Drover observes", "when they are done, `drover resume`"},
 	"foreign-rollback":             {"somebody rolled back in Rancher; the digest is quarantined, the target held", "`drover resume` when it should go on"},

@@ -180,6 +180,12 @@ func (c *Core) look(ctx context.Context, key string, h reconcile.History, m reco
 		in.Observed.Service = c.parts.Observer.Services.Service(ctx, t.Stack, t.Service, true)
 		d = reconcile.Decide(in)
 	}
+	if acts := c.parts.Observer.Acts; acts != nil && d.NamesSomebody() {
+		// Who it was is written down with it: later nobody can tell.
+		act := acts.LastAct(ctx, in.Observed.Service.ID)
+		in.Observed.Act = &act
+		d = reconcile.Decide(in)
+	}
 	return in, d, nil
 }
 
@@ -304,7 +310,7 @@ func (c *Core) prepare(ctx context.Context, key string, seen observe.Snapshot, d
 	})
 	if err != nil {
 		if isRefusal(err) {
-			return nil, c.note(ctx, key, append(d.Events, c.refused(d, err)))
+			return nil, c.note(ctx, key, append(d.Events, c.refused(key, d, err)...))
 		}
 		return nil, err
 	}
@@ -356,7 +362,7 @@ func (c *Core) act(ctx context.Context, key string, seen observe.Snapshot, d *re
 		c.state(key).remember(m.Refused(err.Error()))
 	}
 	if d.Action == reconcile.Upgrade && isRefusal(err) {
-		return errors.Join(err, c.note(ctx, key, []reconcile.Event{c.refused(d, err)}))
+		return errors.Join(err, c.note(ctx, key, c.refused(key, d, err)))
 	}
 	return err
 }
@@ -394,9 +400,17 @@ func isRefusal(err error) bool {
 	return false
 }
 
-func (c *Core) refused(d *reconcile.Decision, err error) reconcile.Event {
-	return reconcile.Event{
-		Kind: reconcile.EventNotApplied, At: c.parts.Now(), Rollout: d.Plan.Rollout,
-		Code: reconcile.CodeGaveUp, Reason: err.Error(),
+// refused closes an upgrade that will not be taken later either. When it was the way
+// back from a version that fails nobody else will go it: a person is called, and what
+// runs is left alone until then.
+func (c *Core) refused(key string, d *reconcile.Decision, err error) []reconcile.Event {
+	events := []reconcile.Event{{
+		Kind: reconcile.EventNotApplied, At: c.parts.Now(), Rollout: d.Plan.Rollout, Code: reconcile.CodeGaveUp, Reason: err.Error(),
+	}}
+	if d.Plan.Kind == reconcile.Restore && c.History(key).Restoring == nil {
+		events = append(events, reconcile.Event{
+			Kind: reconcile.EventHeld, At: c.parts.Now(), Code: reconcile.CodeRestoreFailed, Reason: "the way back was refused: " + err.Error(),
+		})
 	}
+	return events
 }

@@ -187,7 +187,7 @@ func balancerSpecs(config *desired.Config) []probe.LoadBalancerSpec {
 
 // Observer joins the clients.
 func (c *Clients) Observer() *observe.Observer {
-	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs, Metrics: c.Metrics, Checks: c.Checks}
+	return &observe.Observer{Images: c.Images, Services: c.Informer, Balancers: c.Balancers, Prober: c.Prober, LogReader: c.Logs, Metrics: c.Metrics, Checks: c.Checks, Acts: c.Rancher}
 }
 
 // Runners are the clients' own loops.

@@ -231,6 +231,9 @@ func fieldOf(s *observe.Snapshot, part string) any {
 	case "checks":
 		s.Checks = nil
 		return &s.Checks
+	case "act":
+		s.Act = nil
+		return &s.Act
 	case "fleet":
 		s.Fleet = observe.Fleet{}
 		return &s.Fleet

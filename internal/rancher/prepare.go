@@ -238,6 +238,9 @@ func (s *UpgradeSpec) secondaries(op string, w *rawService) (bodies [][]byte, di
 	if err != nil {
 		return nil, nil, &UnsafeError{Op: op, Reason: "stored sidekicks: " + err.Error()}
 	}
+	if err := s.foreignSecondaries(op, base, current); err != nil {
+		return nil, nil, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Secondary)) {
 		if base[name] == nil {
 			return nil, nil, &Error{Op: op, Code: CodeChanged, Message: "the service has no sidekick " + clip(name)}
@@ -280,6 +283,29 @@ func (s *UpgradeSpec) baseSecondaries(current map[string]json.RawMessage) (map[s
 		return nil, err
 	}
 	return byName(stored)
+}
+
+// foreignSecondaries refuses a restore that would undo what somebody else did to a
+// sidekick since: one that neither the stored version nor the rollout that is to be
+// taken back gave its version (rancher-api 3.3: an upgrade gives one version to all
+// that it changes, and leaves the others').
+func (s *UpgradeSpec) foreignSecondaries(op string, base, current map[string]json.RawMessage) error {
+	if s.Base == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(current)) {
+		var stored, now wireLaunch
+		if base[name] != nil && (json.Unmarshal(base[name], &stored) != nil || json.Unmarshal(current[name], &now) != nil) {
+			return &UnsafeError{Op: op, Reason: "sidekick " + clip(name) + " is not Rancher's"}
+		}
+		if stored.Version == "" || now.Version == "" || now.Version == stored.Version || now.Version == s.ExpectVersion {
+			continue
+		}
+		if paths := prefixed("/secondaryLaunchConfigs/"+pointer(name), Diff(current[name], base[name])); !sameConfiguration(base[name], current[name]) {
+			return &UnsafeError{Op: op, Reason: "somebody changed sidekick " + clip(name) + " since, and going back would undo it", Paths: paths}
+		}
+	}
+	return nil
 }
 
 // sameConfiguration says that two launch configurations differ in nothing but the

@@ -321,3 +321,44 @@ func TestLogs(t *testing.T) {
 		t.Errorf("Logs of another service's container = %v, want a refusal", err)
 	}
 }
+
+// TestRestoreKeepsWhatOthersDid: a sidekick that a person upgraded after the rollout is not taken back with it; the
+// refusal names what would be undone (A34).
+func TestRestoreKeepsWhatOthersDid(t *testing.T) {
+	service := func(version, image string) string {
+		return `{"id":"1s5","type":"service","baseType":"service","name":"web","stackId":"1st5","state":"active","actions":{"upgrade":"x"},
+			"launchConfig":{"imageUuid":"docker:registry.example/app@` + digestB + `","version":"ours"},
+			"secondaryLaunchConfigs":[{"name":"log","imageUuid":"` + image + `","version":"` + version + `"}]}`
+	}
+	const stored = `[{"name":"log","imageUuid":"docker:log:1","version":"0"}]`
+	for name, tt := range map[string]struct {
+		version, image string
+		refused        bool
+		sent           string
+	}{
+		"untouched":              {"0", "docker:log:1", false, ""},
+		"changed by our rollout": {"ours", "docker:log:2", false, `"secondaryLaunchConfigs":[{"name":"log","imageUuid":"docker:log:1","version":"0"}]`},
+		"changed by a person":    {"theirs", "docker:log:3", true, ""},
+		"only made anew":         {"theirs", "docker:log:1", false, ""},
+	} {
+		f := newFake(t)
+		f.serve("/v2-beta/projects/1a8/services/1s5", service(tt.version, tt.image))
+		spec := specFor("1s5")
+		spec.ExpectVersion, spec.Image = "ours", "registry.example/app@"+digestA
+		spec.Base, spec.BaseSecondary = json.RawMessage(`{"imageUuid":"docker:registry.example/app@`+digestA+`","version":"0"}`), json.RawMessage(stored)
+		p, err := f.client(web).PrepareUpgrade(t.Context(), spec)
+		var unsafe *UnsafeError
+		if errors.As(err, &unsafe) != tt.refused || !tt.refused && err != nil {
+			t.Fatalf("%s: PrepareUpgrade = %v, want a refusal: %t", name, err, tt.refused)
+		}
+		if tt.refused {
+			if !slices.Contains(unsafe.Paths, "/secondaryLaunchConfigs/log/imageUuid") || !strings.Contains(err.Error(), "somebody changed sidekick log") {
+				t.Errorf("%s: %v, want the path that would be undone", name, err)
+			}
+			continue
+		}
+		if !strings.Contains(string(p.Body), tt.sent) || tt.sent == "" && strings.Contains(string(p.Body), "secondary") {
+			t.Errorf("%s: Body = %s, want it to have %q", name, p.Body, tt.sent)
+		}
+	}
+}

@@ -31,7 +31,16 @@ func (s *Server) AddKey(k Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keys[k.Access] = k
+	if _, known := s.accounts[k.Access]; !known {
+		s.accounts[k.Access] = formatID(prefixProject, firstPerson+len(s.accounts))
+	}
 }
+
+// firstPerson is the number of the first person's account; environments are accounts as well and count below.
+const firstPerson = 101
+
+// adminAccount is who everybody is while access control is off.
+const adminAccount = "1a1"
 
 // caller is who a request comes from.
 type caller struct {
@@ -39,6 +48,7 @@ type caller struct {
 	admin   bool     // Access control is off.
 	project *project // nil when an account key names none.
 	member  *project // The only project of a user; nil when it is all of them.
+	account string   // Whose key it is.
 }
 
 // hidden are the types that do not exist for the caller.
@@ -111,9 +121,9 @@ func (s *Server) authenticate(r *http.Request, projectID string) (caller, *apiEr
 func (s *Server) identify(r *http.Request) (caller, bool) {
 	access, secret, given := r.BasicAuth()
 	if k, ok := s.keys[access]; given && ok && subtle.ConstantTimeCompare([]byte(k.Secret), []byte(secret)) == 1 {
-		c := caller{kind: k.Kind, member: s.findProject(k.Project)}
+		c := caller{kind: k.Kind, member: s.findProject(k.Project), account: s.accounts[k.Access]}
 		if k.Kind == EnvironmentKey || k.Kind == AgentKey {
-			c.project = s.findProject(k.Project)
+			c.project, c.account = s.findProject(k.Project), k.Project
 			// A key belongs to an account, here the environment, which must be active (AuthDaoImpl#getAccountByKeys).
 			if c.project != nil && c.project.state != stateActive {
 				return caller{}, false
@@ -122,7 +132,7 @@ func (s *Server) identify(r *http.Request) (caller, bool) {
 		return c, true
 	}
 	if len(s.keys) == 0 && !strings.EqualFold(r.Header.Get("X-ENFORCE-AUTHENTICATION"), "true") {
-		return caller{kind: AccountKey, admin: true}, true
+		return caller{kind: AccountKey, admin: true, account: adminAccount}, true
 	}
 	return caller{}, false
 }
@@ -155,10 +165,9 @@ func accountHeaders(w http.ResponseWriter, c caller) {
 	}
 	id := formatID(prefixProject, c.project.id)
 	h.Set("X-API-ACCOUNT-ID", id)
-	h.Set("X-API-USER-ID", id)
+	h.Set("X-API-USER-ID", c.account)
 	h.Set("X-API-ACCOUNT-NAME", c.project.name)
 	if c.admin {
-		h.Set("X-API-USER-ID", "1a1")
 		h.Set("X-API-ACCOUNT-NAME", "admin")
 	}
 }

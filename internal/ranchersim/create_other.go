@@ -80,6 +80,8 @@ type auditEntry struct {
 	id                                int
 	project                           *project
 	eventType, resourceType, clientIP string
+	account                           string // Whose key it was.
+	isOpen                            bool   // Access control was off.
 	resourceID                        any
 	code                              int
 	created                           time.Time
@@ -107,6 +109,7 @@ func (s *Server) audit(q *request, status int, err *apiError) {
 	e := &auditEntry{
 		id: s.next(prefixAudit), project: q.view.caller.project, eventType: "api." + sch.ID + "." + q.verb(),
 		resourceType: sch.ID, clientIP: ip, code: status, created: s.now(),
+		account: q.view.caller.account, isOpen: q.view.caller.admin,
 	}
 	if len(q.rest) > 1 {
 		e.resourceID = q.rest[1]
@@ -137,14 +140,20 @@ func (v view) auditLog(e *auditEntry) object {
 	o := v.head(formatID(prefixAudit, e.id), "auditLog", "auditLog", []string{"account"}, nil)
 	o.set("accountId", formatID(prefixProject, e.project.id))
 	o.set("authType", "BasicAuth")
-	o.set("authenticatedAsAccountId", formatID(prefixProject, e.project.id))
+	o.set("authenticatedAsAccountId", e.account)
+	if e.isOpen {
+		o[len(o)-2].value = "AdminAuth"
+	}
+	o.set("authenticatedAsIdentityId", nil)
 	o.set("clientIp", e.clientIP)
 	o.setDate("created", e.created)
 	o.set("description", nil)
 	o.set("eventType", e.eventType)
 	o.set("kind", "auditLog")
+	o.set("requestObject", nil)
 	o.set("resourceId", e.resourceID)
 	o.set("resourceType", e.resourceType)
 	o.set("responseCode", e.code)
+	o.set("responseObject", nil)
 	return o
 }

@@ -47,6 +47,7 @@ type Server struct {
 	instances map[int]*instance
 	hosts     map[int]*host
 	secrets   map[int]*secret
+	accounts  map[string]string // Of people, by access key.
 	logs      logBook
 	events    []*containerEvent
 	audits    []*auditEntry
@@ -70,7 +71,7 @@ func New(opts Options) *Server {
 		ctx: ctx, cancel: cancel,
 		random: rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15)), counters: map[string]int{},
 		stacks: map[int]*stack{}, services: map[int]*service{}, instances: map[int]*instance{},
-		hosts: map[int]*host{}, secrets: map[int]*secret{}, keys: map[string]Key{}, tokens: map[string]logGrant{},
+		hosts: map[int]*host{}, secrets: map[int]*secret{}, keys: map[string]Key{}, accounts: map[string]string{}, tokens: map[string]logGrant{},
 	}
 	if s.speed <= 0 {
 		s.speed = 1

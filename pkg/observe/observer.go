@@ -111,6 +111,8 @@ type Observer struct {
 	LogReader LogReader
 	Metrics   MetricReader
 	Checks    CheckReader
+	// Acts may be nil: then nobody is named.
+	Acts ActReader
 }
 
 // Glance looks into the caches: images and service.

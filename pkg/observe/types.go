@@ -57,6 +57,9 @@ type Snapshot struct {
 	Metrics []Metric `json:"metrics,omitempty"`
 	// Checks are the results of the checks that were asked for.
 	Checks []CheckResult `json:"checks,omitempty"`
+	// Act is the last action on the service by Rancher's audit log; nil when it was
+	// not asked for.
+	Act *Act `json:"act,omitempty"`
 	// Fleet is what goes on elsewhere.
 	Fleet Fleet `json:"fleet"`
 }

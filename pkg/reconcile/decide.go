@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -270,7 +271,20 @@ func (l *look) somebodys(does string) step {
 	if owner != "" && owner != l.in.Observed.Fleet.Self && launch.Labels[LabelTo] == digestOf(launch.Image) {
 		return l.foreign(CodeTwoControllers, "another Drover, "+owner+", "+does+" the service to "+shortImage(launch.Image)+": two controllers look after it")
 	}
-	return l.foreign(CodeForeign, "somebody else "+does+" the service to "+shortImage(launch.Image))
+	return l.foreign(CodeForeign, "somebody else "+does+" the service to "+shortImage(launch.Image)+l.who(string(Upgrade)))
+}
+
+// who says whose action it was that Drover did not make, as far as Rancher's audit
+// log tells: that is the only way to tell one person's click from another's.
+func (l *look) who(action string) string {
+	act := l.in.Observed.Act
+	switch {
+	case act == nil || act.Problem == nil && act.Action != action:
+		return "" // Not asked yet, or the log does not have it yet.
+	case act.Problem != nil:
+		return " (who it was is not known: " + act.Problem.Message + ")"
+	}
+	return fmt.Sprintf(" (%s from %s at %s)", act.By, cmp.Or(act.From, "an unknown address"), cmp.Or(act.At, "an unknown time"))
 }
 
 func (l *look) isClosed() bool {
@@ -560,7 +574,7 @@ func (l *look) rolledBack() step {
 	l.mem.gatesFromZero()
 	l.mem.rollout = "" // What ran before runs again, and its baseline holds.
 	if isForeign {
-		reason := "somebody rolled back in Rancher; " + short(l.r.To.Digest) + " is quarantined"
+		reason := "somebody rolled back in Rancher" + l.who(string(Rollback)) + "; " + short(l.r.To.Digest) + " is quarantined"
 		l.record(Event{Kind: EventHeld, Code: CodeForeignRollback, Reason: reason})
 		d := l.say(Held, CodeForeignRollback, reminder, "%s", reason)
 		d.Alert = true
@@ -625,5 +639,5 @@ func (l *look) canceled() step {
 	if l.svc().State == observe.StateCancelingUpgrade {
 		return l.busy()
 	}
-	return l.foreign(CodeForeignCancel, "somebody cancelled the upgrade; Rancher leaves old and new containers as they are")
+	return l.foreign(CodeForeignCancel, "somebody cancelled the upgrade"+l.who(string(CancelUpgrade))+"; Rancher leaves old and new containers as they are")
 }

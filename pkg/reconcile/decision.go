@@ -45,6 +45,19 @@ type Decision struct {
 	RequeueAfter time.Duration `json:"requeueAfter,omitempty"`
 }
 
+// NamesSomebody says that the decision writes down what somebody else did, so that
+// it is worth asking who it was.
+func (d *Decision) NamesSomebody() bool {
+	for i := range d.Events {
+		switch e := &d.Events[i]; e.Kind {
+		case EventTakenOver, EventHeld:
+			return e.Code == CodeForeign || e.Code == CodeForeignCancel || e.Code == CodeForeignRollback
+		default:
+		}
+	}
+	return false
+}
+
 // Action is a write to Rancher.
 type Action string
 

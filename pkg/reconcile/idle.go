@@ -198,8 +198,8 @@ func (l *look) probation() (step, bool) {
 		return step{}, false
 	}
 	reason := "failed on probation: " + failed(l.findings)
-	if by := w.Rollout.FinishBy; by != "" || len(w.Rollout.Previous) == 0 || digestOf(l.fromOf(w)) == "" {
-		d := l.say(Probation, CodeProbationFailed, l.every(), "%s; it is not taken back by itself: %s", reason, whyNotRestored(by))
+	if why := l.whyNotRestored(w); why != "" {
+		d := l.say(Probation, CodeProbationFailed, l.every(), "%s; it is not taken back by itself: %s", reason, why)
 		d.Alert = true
 		return d, true
 	}
@@ -215,11 +215,20 @@ func (l *look) probation() (step, bool) {
 	return d, true
 }
 
-func whyNotRestored(by string) string {
-	if by != "" {
-		return by + " finished it"
+// whyNotRestored says why a finished version that fails is left to a person; empty
+// when it is not.
+func (l *look) whyNotRestored(w *Watch) string {
+	r := &w.Rollout
+	switch {
+	case r.FinishBy != "":
+		return r.FinishBy + " finished it"
+	case len(r.Previous) == 0 || digestOf(l.fromOf(w)) == "":
+		return "the launch configuration before it is not known with its digest"
+	case r.Version != "" && l.svc().Launch.Version != r.Version:
+		// The image is the same, so somebody changed something else (A34).
+		return "somebody upgraded the service since, and going back would undo that"
 	}
-	return "the launch configuration before it is not known with its digest"
+	return ""
 }
 
 // fromOf is the pinned image to go back to.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -95,17 +96,10 @@ func (l *look) sayMixed(like *observe.Container) string {
 		if by[c.ImageID] == nil {
 			images = append(images, c.ImageID)
 		}
-		by[c.ImageID] = append(by[c.ImageID], c.Name+" on "+orUnknownHost(c.HostID))
+		by[c.ImageID] = append(by[c.ImageID], c.Name+" on "+cmp.Or(c.HostID, "an unknown host"))
 	}
 	for i, id := range images {
 		images[i] = short(id) + " runs in " + strings.Join(by[id], ", ")
 	}
 	return fmt.Sprintf("different images run as %s: %s", shortImage(like.Image), strings.Join(images, "; "))
-}
-
-func orUnknownHost(id string) string {
-	if id == "" {
-		return "a host unknown"
-	}
-	return id
 }

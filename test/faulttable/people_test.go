@@ -49,6 +49,7 @@ func TestA24PersonRollsBack(t *testing.T) {
 		w.act("rollback", nil)
 		w.untilClosed(5 * time.Minute)
 		w.want(reconcile.Held, reconcile.CodeForeignRollback, true)
+		w.wantReason("somebody rolled back in Rancher (account 1a1")
 		w.wantRolledBack("v2", true)
 		time.Sleep(5 * time.Minute)
 		w.wantSent("upgrade 202")
@@ -82,6 +83,7 @@ func TestA26PersonCancels(t *testing.T) {
 		w.act("cancelupgrade", nil)
 		w.untilPhase(2*time.Minute, reconcile.Held)
 		w.want(reconcile.Held, reconcile.CodeForeignCancel, true)
+		w.wantReason("somebody cancelled the upgrade (account 1a1", " from ", " at 2") // The audit log says who.
 		w.wantOutcome("v2", reconcile.TakenOver)
 		time.Sleep(5 * time.Minute)
 		w.wantSent("upgrade 202")
@@ -97,6 +99,7 @@ func TestA27PersonUpgrades(t *testing.T) {
 		w.act("upgrade", w.upgradeBody(w.image("v3")))
 		w.untilPhase(2*time.Minute, reconcile.Held)
 		w.want(reconcile.Held, reconcile.CodeForeign, true)
+		w.wantReason("(account 1a1")
 		w.push("v2", behaviour{})
 		time.Sleep(5 * time.Minute)
 		w.wantSent("")
@@ -221,63 +224,6 @@ func TestA31AnotherTool(t *testing.T) {
 		w.want(reconcile.Held, reconcile.CodeForeign, true)
 		w.wantReason("drover resume")
 		w.wantService("active", ":v3", ":v3 :v3 :v3")
-	})
-}
-
-func TestA33EnvironmentOrStackGone(t *testing.T) {
-	t.Run("environment deactivated", func(t *testing.T) {
-		play(t, options{}, func(w *world) {
-			w.push("v2", behaviour{})
-			w.untilState(time.Minute, "upgrading")
-			w.fault("inactive-environment")
-			w.untilPhase(time.Minute, reconcile.Blind)
-			time.Sleep(3 * time.Minute)
-			w.want(reconcile.Blind, reconcile.CodeBlind, true)
-			w.wantSent("upgrade 202")
-			w.clear()
-			w.untilClosed(5 * time.Minute)
-			w.wantFinished("v2")
-		})
-	})
-	t.Run("stack removed", func(t *testing.T) {
-		play(t, options{}, func(w *world) {
-			w.push("v2", behaviour{})
-			w.untilState(time.Minute, "upgrading")
-			w.remove("/stacks/" + w.service()["stackId"].(string))
-			time.Sleep(5 * time.Minute)
-			if d := w.decision(); !d.Alert || d.Action != reconcile.NoAction {
-				t.Errorf("Drover is in %s, %s, alert %t: %s", d.Phase, d.Code, d.Alert, d.Reason)
-			}
-			w.wantReason("gf-chat")
-			w.wantSent("upgrade 202")
-		})
-	})
-}
-
-func TestA34SidekickChangedByHand(t *testing.T) {
-	t.Run("before anything", func(t *testing.T) {
-		play(t, options{sidekick: true}, func(w *world) {
-			w.act("upgrade", w.sidekickBody("v3"))
-			w.untilPhase(2*time.Minute, reconcile.Held)
-			w.untilState(3*time.Minute, "upgraded")
-			w.act("finishupgrade", nil)
-			w.push("v2", behaviour{})
-			time.Sleep(5 * time.Minute)
-			w.want(reconcile.Held, reconcile.CodeForeign, true)
-			w.wantSent("")
-		})
-	})
-	t.Run("while the upgrade is prepared", func(t *testing.T) {
-		play(t, options{sidekick: true, scale: 1}, func(w *world) {
-			id := w.service()["id"].(string)
-			w.fault("late=delay=4s,count=1,path=/services/" + id)
-			w.push("v2", behaviour{})
-			w.until(time.Minute, "the upgrade is being prepared", func() bool { return len(w.rancher.Faults()) == 1 && w.rancher.Faults()[0].Struck == 1 })
-			w.act("upgrade", w.sidekickBody("v3"))
-			time.Sleep(20 * time.Second)
-			w.wantSent("")
-			w.wantQuarantine()
-		})
 	})
 }
 

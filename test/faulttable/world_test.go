@@ -46,6 +46,8 @@ type options struct {
 	bareTag bool
 	// sidekick gives the service a sidekick that the target follows too.
 	sidekick bool
+	// extra gives it one that the target does not follow.
+	extra bool
 	// rollout and gates are lines of targets.yaml that are added or win over the ones here.
 	rollout, gates string
 }
@@ -155,7 +157,7 @@ func (w *world) createService() {
 		w.t.Fatal(err)
 	}
 	spec := ranchersim.ServiceSpec{StackID: stack, Name: "parrot-rest", Scale: w.scale(), LaunchConfig: w.launch(""), Start: true}
-	if w.options.sidekick {
+	if w.options.sidekick || w.options.extra {
 		spec.Sidekicks = []json.RawMessage{w.launch("logger")}
 	}
 	if _, err := w.rancher.CreateService(spec); err != nil {
