@@ -3,6 +3,7 @@ package test
 import (
 	"go/ast"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -51,8 +52,41 @@ var lessons = []struct {
 	}},
 }
 
-// TestLessonsAreTested: every test that shows what the recordings taught exists.
-func TestLessonsAreTested(t *testing.T) {
+// TestSandboxSaysWhatShowsIt: every row of the table of what of Rancher there is names tests that exist, or none.
+func TestSandboxSaysWhatShowsIt(t *testing.T) {
+	_, table, ok := strings.Cut(read(t, "docs/sandbox.md"), "| section | built | not built | shown by |\n|---|---|---|---|\n")
+	if !ok {
+		t.Fatal("docs/sandbox.md has no table of what of Rancher there is")
+	}
+	exists := map[string]bool{}
+	for name := range testNames(t) {
+		_, test, _ := strings.Cut(name, " ")
+		exists[test] = true
+	}
+	rows := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 6 {
+			break
+		}
+		rows++
+		shown := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(cells[4], -1)
+		if len(shown) == 0 && strings.TrimSpace(cells[4]) != "none" {
+			t.Errorf("row%snames no test", cells[1])
+		}
+		for _, m := range shown {
+			if !exists[m[1]] {
+				t.Errorf("row%snames %s, which does not exist", cells[1], m[1])
+			}
+		}
+	}
+	if rows < 30 {
+		t.Errorf("the table has %d rows, want one for each section", rows)
+	}
+}
+
+// testNames are the tests of the module, as package and name.
+func testNames(t *testing.T) map[string]bool {
 	exists := map[string]bool{}
 	for _, s := range sources(t) {
 		for _, d := range s.syntax.Decls {
@@ -61,6 +95,12 @@ func TestLessonsAreTested(t *testing.T) {
 			}
 		}
 	}
+	return exists
+}
+
+// TestLessonsAreTested: every test that shows what the recordings taught exists.
+func TestLessonsAreTested(t *testing.T) {
+	exists := testNames(t)
 	for _, l := range lessons {
 		if len(l.shown) == 0 {
 			t.Errorf("no test shows that %s", l.what)

@@ -1,8 +1,10 @@
 package ranchersim
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -181,4 +183,30 @@ func TestThousandServicesListQuickly(t *testing.T) {
 		t.Errorf("%d services in pages, want 1000", n)
 	}
 	t.Logf("1000 services in pages of 100, decoded: %v", time.Since(began))
+}
+
+// TestLinksAreThoseOfTheRequest: behind a proxy they have what it forwards, and everything is lower-cased
+// (rancher-api 1.4).
+func TestLinksAreThoseOfTheRequest(t *testing.T) {
+	c := start(t, Options{})
+	for _, tt := range []struct {
+		headers map[string]string
+		want    string
+	}{
+		{nil, "http://rancher.example:8080/v2-beta/projects/1a5/stacks"},
+		{map[string]string{"X-Forwarded-Proto": "https"}, "https://rancher.example:8080/v2-beta/projects/1a5/stacks"},
+		{map[string]string{"X-Forwarded-Proto": "https", "X-Forwarded-Host": "Rancher.Outside.Example"}, "https://rancher.outside.example/v2-beta/projects/1a5/stacks"},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://rancher.example:8080"+c.prefix+"/stacks", http.NoBody)
+		r.SetBasicAuth("key", "secret")
+		for name, value := range tt.headers {
+			r.Header.Set(name, value)
+		}
+		rec := httptest.NewRecorder()
+		c.server.Handler().ServeHTTP(rec, r)
+		var body struct{ Links struct{ Self string } }
+		if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil || body.Links.Self != tt.want {
+			t.Errorf("with %v the link is %q (%v), want %q", tt.headers, body.Links.Self, err, tt.want)
+		}
+	}
 }

@@ -285,3 +285,93 @@ func TestHealthStrategies(t *testing.T) {
 		})
 	}
 }
+
+// TestReconcileMakesTheNewVersion: the launch configuration is replaced before any container is, so whatever is made
+// meanwhile is new, outside the batches: in place of an old one that turned unhealthy, and an added sidekick in every unit
+// (rancher-api 3.4).
+func TestReconcileMakesTheNewVersion(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{ExternalHealth: true})
+		path := c.web(3, map[string]any{"healthCheck": check})
+		healthy := func() {
+			t.Helper()
+			for range 10 {
+				for _, i := range c.containers(path) {
+					c.server.ReportHealth(i["id"].(string), true)
+				}
+				time.Sleep(time.Second)
+			}
+		}
+		healthy()
+		body := c.upgradeBody(path, map[string]any{
+			"batchSize": 1, "intervalMillis": 60000, "secondaryLaunchConfigs": []any{map[string]any{"name": "side", "imageUuid": oldImage}},
+		})
+		c.do(http.StatusAccepted, path+"/?action=upgrade", body)
+		healthy()
+		count := func() (fresh, old, sides int) {
+			version := c.get(path)["launchConfig"].(map[string]any)["version"]
+			for _, i := range c.containers(path) {
+				switch {
+				case i["state"] != stateRunning:
+				case strings.Contains(i["name"].(string), "-side-"):
+					sides++
+				case i["version"] == version:
+					fresh++
+				default:
+					old++
+				}
+			}
+			return fresh, old, sides
+		}
+		if fresh, old, sides := count(); fresh != 1 || old != 2 || sides != 3 {
+			t.Fatalf("after the first batch %d new, %d old, %d sidekicks run; want 1, 2 and one in each unit", fresh, old, sides)
+		}
+		for _, i := range c.containers(path) {
+			if i["version"] == "0" && i["state"] == stateRunning {
+				c.server.ReportHealth(i["id"].(string), false)
+			}
+		}
+		time.Sleep(60 * time.Second) // The next pass begins with a look at everything.
+		if fresh, old, _ := count(); fresh != 3 || old != 0 {
+			t.Errorf("after the old ones turned unhealthy %d new and %d old run, want three new ones", fresh, old)
+		}
+		healthy()
+		c.await(path, stateUpgraded, 5*time.Minute)
+	})
+}
+
+// TestScalePolicy: with one the service begins with its least, whatever the scale says.
+func TestScalePolicy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{})
+		st := c.do(http.StatusCreated, "/stacks", map[string]any{"name": "shop"})
+		path := c.make("services", map[string]any{
+			"name": "web", "stackId": st["id"], "scale": 5, "scalePolicy": map[string]any{"min": 2, "max": 4, "increment": 1},
+			"startOnCreate": true, "launchConfig": map[string]any{"imageUuid": oldImage},
+		})
+		c.await(path, stateActive, time.Minute)
+		if got := brief(c.containers(path)); got != "1i1:running 1i2:running" || c.get(path)["healthState"] != healthHealthy {
+			t.Errorf("containers = %s, %v; want the least of the policy, healthy", got, c.get(path)["healthState"])
+		}
+	})
+}
+
+// TestUpgradeToAnotherService is accepted, and replaces nothing in the service itself; a rollback does nothing to scales
+// (rancher-api 3.8).
+func TestUpgradeToAnotherService(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := start(t, Options{})
+		path := c.web(2, nil)
+		other := c.make("services", map[string]any{"name": "next", "stackId": "1st1", "launchConfig": map[string]any{"imageUuid": newImage}})
+		before := brief(c.containers(path))
+		c.do(http.StatusAccepted, path+"/?action=upgrade", map[string]any{"toServiceStrategy": map[string]any{"toServiceId": strings.TrimPrefix(other, "/services/")}})
+		svc := c.await(path, stateUpgraded, time.Minute)
+		if up := svc["upgrade"].(map[string]any); up["toServiceStrategy"] == nil || up["inServiceStrategy"] != nil || brief(c.containers(path)) != before {
+			t.Errorf("upgrade %v with containers %s, want %s", up, brief(c.containers(path)), before)
+		}
+		c.do(http.StatusAccepted, path+"/?action=rollback", nil)
+		if svc = c.await(path, stateActive, time.Minute); svc["launchConfig"].(map[string]any)["imageUuid"] != oldImage || brief(c.containers(path)) != before {
+			t.Errorf("after the rollback %v with %s", svc["launchConfig"], brief(c.containers(path)))
+		}
+	})
+}
