@@ -215,7 +215,7 @@ func (d *day) runs(version string) bool {
 func (d *day) settle() {
 	for last, n := "", 0; n < 60; n++ {
 		decision, state := d.w.decision(), d.w.state()
-		isHanging := state == "finishing-upgrade" && last == state
+		isHanging := last == state && (state == "upgrading" || state == "finishing-upgrade")
 		last = state
 		isPersons := decision.Phase == reconcile.Held || decision.Phase == reconcile.Stuck
 		switch {
@@ -223,7 +223,7 @@ func (d *day) settle() {
 			d.tell("evening: a person finishes")
 			d.w.act("finishupgrade", nil)
 		case isPersons && isHanging:
-			d.tell("evening: a person cancels a finish that hangs")
+			d.tell("evening: a person cancels what hangs")
 			d.w.act("cancelupgrade", nil)
 		case isPersons && state == "canceled-upgrade":
 			d.tell("evening: a person rolls back")
