@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ var disturbances = []string{
 	"restart", "die-next", "lose-next-request", "lose-journal",
 	"person rolls-back", "person finishes", "person cancels", "person upgrades 9",
 	"person aborts", "person finishes-early", "person resumes",
-	"push c", "behave b crash", "behave c errors=1", "set blind=yes", "set blind=no", "set scale=3",
+	"push c", "behave b crash", "behave b dumb", "behave c errors=1", "set blind=yes", "set blind=no",
+	"person scales 3", "person scales 1", "person drives 9", "person upgrades-side 9", "push-side b", "file bake=0s", "file deadline=10s",
 }
 
 const (
@@ -34,17 +36,36 @@ const (
 	modelDisturbances = 1
 )
 
+// smallWorlds are the worlds of the small model.
+var smallWorlds = map[string]func(*walk){
+	"plain":              func(*walk) {},
+	"sidekick, probed":   func(w *walk) { w.addSidekick(); w.probeBy("http") },
+	"probed on its port": func(w *walk) { w.probeBy("tcp") },
+}
+
 // TestSmallModel visits every state that Decide and a Rancher of two containers can
 // reach together, breadth first, while the given number of disturbances happen at any
 // of the looks and in any order. The invariants are checked at each (rollout-safety
-// 4.3: I1, I3 to I8, I10, I12, I14), and from each last state the world has to
+// 4.3: I1, I3 to I16), and from each last state the world has to
 // come to rest or call a person (I2). It is the real Decide, not a copy.
 func TestSmallModel(t *testing.T) {
 	bound := modelDisturbances
 	if n, err := strconv.Atoi(os.Getenv("DROVER_MODEL")); err == nil {
 		bound = n
 	}
-	level := map[uint64]*branch{0: {walk: &walk{t: t, paper: smallWorld()}}}
+	for name, furnish := range smallWorlds {
+		t.Run(name, func(t *testing.T) {
+			w := &walk{t: t, paper: smallWorld()}
+			furnish(w)
+			w.begin()
+			visit(t, w, bound)
+		})
+	}
+}
+
+// visit is the search, breadth first.
+func visit(t *testing.T, w *walk, bound int) {
+	level := map[uint64]*branch{0: {walk: w}}
 	states, edges := 1, 0
 	for range modelLooks {
 		next := map[uint64]*branch{}
@@ -86,9 +107,13 @@ func smallWorld() *paper {
 		p.create("a", "healthy")
 		p.containers[len(p.containers)-1].ImageID = ""
 	}
+	return p
+}
+
+// begin has what runs adopted, and something new pushed.
+func (p *paper) begin() {
 	p.run(6*time.Second, func(Decision) {})
 	p.tag, p.seenAt = "b", p.now
-	return p
 }
 
 // branch is a world of the model, and how many disturbances it has had.
@@ -108,6 +133,9 @@ func (b *branch) successors(bound int) []*branch {
 		return all
 	}
 	for _, what := range disturbances {
+		if isImpossible(b.paper, strings.Fields(what)) {
+			continue
+		}
 		next := b.fork()
 		if next.disturb(what) {
 			next.used++
@@ -135,25 +163,10 @@ func (b *branch) disturb(what string) bool {
 
 func (b *branch) look() {
 	b.said = append(b.said, "look")
-	b.scaleUp()
 	b.step()
 	if b.dies && b.last.Action != NoAction {
 		// The next look of the new life is the read after the unknown result (I10).
 		b.dies, b.memory, b.before = false, Memory{}, NoAction
-	}
-}
-
-// scaleUp makes what is missing, as Rancher does in active.
-func (b *branch) scaleUp() {
-	if b.state != observe.StateActive {
-		return
-	}
-	letter := letterOf(b.launch.Image)
-	if letter == "" {
-		letter = "a"
-	}
-	for len(b.containers) < b.scale {
-		b.create(letter, "initializing")
 	}
 }
 
@@ -180,9 +193,11 @@ func (b *branch) key() uint64 {
 	var h maphash.Hash
 	h.SetSeed(modelSeed)
 	_, _ = h.Write(history)
-	memory := p.memory
-	memory.probes = probeMemory{} // There is no gate that probes.
-	fmt.Fprintf(&h, "%+v %s %s %d %+v %+v %+v %v %d %d %v %v %v %v %v %v %v %s %v", memory, p.tag, p.seenAt, p.made, p.launch, p.previous, p.containers, p.state, p.scale, p.hosts,
+	memory, err := json.Marshal(p.memory)
+	if err != nil {
+		b.fail("%v", err)
+	}
+	fmt.Fprintf(&h, "%s %+v %+v %s %s %s %d %+v %+v %+v %v %d %d %v %v %v %v %v %v %v %s %v", memory, p.side, p.formerSide, p.sideTag, p.tag, p.seenAt, p.made, p.launch, p.previous, p.containers, p.state, p.scale, p.hosts,
 		p.behaviour, p.served, p.blind, p.lost, p.reload, p.stalled, b.dies, b.before, p.target.Pause)
 	if p.upgrade != nil {
 		fmt.Fprintf(&h, "%+v", *p.upgrade)

@@ -46,6 +46,9 @@ type paper struct {
 	// answer is what a probe of a container with an image's letter gets; nil is no
 	// probes.
 	answer func(letter string) observe.Sample
+	// isProbed answers by what a version is told to do: one that is not healthy, or
+	// is dumb, answers nobody.
+	isProbed bool
 	// measure gives the Prometheus gate's readings; nil is none.
 	measure func() []observe.Metric
 	// check gives the results of the checks that are asked for; nil is none.
@@ -53,6 +56,10 @@ type paper struct {
 	// readLogs gives the log gate's reading; nil is none.
 	readLogs func() observe.Logs
 	acted    []string
+	// side is the sidekick's launch configuration, formerSide the one before the
+	// upgrade, sideTag the letter that its tag names; empty is no sidekick.
+	side, formerSide observe.Launch
+	sideTag          string
 	// dead is what Docker says of every new container instead of starting it.
 	dead string
 }
@@ -109,6 +116,36 @@ func (p *paper) create(letter, health string) {
 	})
 }
 
+const sideRepository = "docker.gf.com.cn/clickeggs/logger"
+
+// addSidekick gives every container a sidekick, whose image the target follows too.
+// A sidekick has no health check.
+func (p *paper) addSidekick() {
+	p.sideTag = "a"
+	p.side = observe.Launch{Name: "logger", Image: sideRepository + ":latest", Version: "s0"}
+	p.target.Containers = map[string]string{"logger": sideRepository + ":latest"}
+	for range p.scale {
+		p.createSidekick("a")
+	}
+}
+
+func (p *paper) createSidekick(letter string) {
+	p.made++
+	p.containers = append(p.containers, observe.Container{
+		ID: fmt.Sprintf("1i%d", p.made), Name: fmt.Sprintf("logger-%d", p.made), LaunchName: "logger", Version: p.side.Version, State: "running",
+		Image: p.side.Image, ImageID: "config-" + letter, StartCount: 1, HostID: "1h1", Unit: letter,
+	})
+}
+
+// isOld says that a container is of another launch configuration than the one in
+// force.
+func (p *paper) isOld(c *observe.Container) bool {
+	if c.LaunchName != "" {
+		return c.Version != p.side.Version
+	}
+	return c.Version != p.launch.Version
+}
+
 // snapshot is what an observer would see.
 func (p *paper) snapshot() observe.Snapshot {
 	s := observe.Snapshot{At: p.now, Hosts: observe.Hosts{Active: p.hosts, Total: 2}}
@@ -122,6 +159,12 @@ func (p *paper) snapshot() observe.Snapshot {
 	s.Service = observe.Service{
 		ID: "1s5", Name: "parrot-rest", Stack: "gf-chat", StackKnown: true, State: p.state, Scale: p.scale, HasHealthCheck: true,
 		Launch: p.launch, Upgrade: p.upgrade, Containers: slices.Clone(p.containers), Actions: actionsOf(p.state),
+	}
+	if p.sideTag != "" {
+		s.Service.Secondary = []observe.Launch{p.side}
+		s.Sidekicks = map[string]observe.Image{"logger": {
+			Ref: sideRepository + ":latest", Repository: sideRepository, Digest: digest(p.sideTag), Manifest: digest(p.sideTag), Config: "config-" + p.sideTag, SeenAt: p.seenAt,
+		}}
 	}
 	if p.dead != "" && p.state == observe.StateUpgrading {
 		s.Service.Transitioning = "error"
@@ -155,24 +198,37 @@ func (p *paper) oldest() string { return p.running(false) }
 func (p *paper) running(isNew bool) string {
 	for i := range p.containers {
 		c := &p.containers[i]
-		if c.State == "running" && (c.Version == p.launch.Version) == isNew {
+		if c.LaunchName == "" && c.State == "running" && (c.Version == p.launch.Version) == isNew {
 			return c.Unit
 		}
 	}
 	return ""
 }
 
+func (p *paper) answerOf(letter string) observe.Sample {
+	switch p.behaviour[letter] {
+	case "never", "crash", "dumb":
+		return observe.Sample{Error: "connection refused"}
+	}
+	return observe.Sample{Status: 200, Latency: 10 * time.Millisecond}
+}
+
 // probe takes a sample of each running container for the gates there are.
 func (p *paper) probe(s *observe.Snapshot) {
-	if p.answer == nil {
+	answer := p.answer
+	switch {
+	case answer != nil:
+	case p.isProbed:
+		answer = p.answerOf
+	default:
 		return
 	}
 	for i := range p.containers {
 		c := &p.containers[i]
-		if c.State != "running" {
+		if c.State != "running" || c.LaunchName != "" {
 			continue
 		}
-		sample := p.answer(c.Unit)
+		sample := answer(c.Unit)
 		sample.Container, sample.At = c.ID, p.now
 		if p.target.Gates.HTTP != nil {
 			s.Probes.Samples = append(s.Probes.Samples, sample)
@@ -209,7 +265,7 @@ func (p *paper) readLoadBalancer() observe.LoadBalancer {
 	p.reload = false
 	for i := range p.containers {
 		c := &p.containers[i]
-		if c.State != "running" {
+		if c.State != "running" || c.LaunchName != "" {
 			continue
 		}
 		srv := observe.Server{Container: c.ID, Status: observe.ServerUp, Text: "UP", Weight: 1, Latency: p.latency, Total: observe.Counts{Requests: 500}}
@@ -273,6 +329,9 @@ func (p *paper) act(d Decision) {
 	switch d.Action {
 	case Upgrade:
 		p.startUpgrade(d.Plan.Image, d.Plan.Labels)
+		if image := d.Plan.Sidekicks["logger"]; image != "" {
+			p.side.Image, p.side.Version = image, fmt.Sprintf("s%d", p.made)
+		}
 	case FinishUpgrade:
 		p.state = observe.StateFinishingUpgrade
 	case CancelUpgrade:
@@ -284,14 +343,14 @@ func (p *paper) act(d Decision) {
 }
 
 func (p *paper) startUpgrade(image string, labels map[string]string) {
-	p.previous = p.launch
+	p.previous, p.formerSide = p.launch, p.side
 	p.launch = observe.Launch{Image: image, Version: fmt.Sprintf("v%d-%s", p.made, letterOf(image)), Labels: labels}
 	p.upgrade = &observe.Upgrade{To: p.launch, From: p.previous}
 	p.state = observe.StateUpgrading
 }
 
 func (p *paper) startRollback() {
-	p.launch = p.previous
+	p.launch, p.side = p.previous, p.formerSide
 	p.state = observe.StateRollingBack
 }
 
@@ -305,7 +364,7 @@ func (p *paper) tick() {
 	case observe.StateUpgrading:
 		p.batch()
 	case observe.StateFinishingUpgrade:
-		p.containers = slices.DeleteFunc(p.containers, func(c observe.Container) bool { return c.Version != p.launch.Version })
+		p.containers = slices.DeleteFunc(p.containers, func(c observe.Container) bool { return p.isOld(&c) })
 		p.state = observe.StateActive
 	case observe.StateRollingBack:
 		p.restore()
@@ -319,7 +378,7 @@ func (p *paper) fail() {
 	for i := range p.containers {
 		c := &p.containers[i]
 		switch {
-		case c.Version != p.launch.Version || p.state != observe.StateUpgrading:
+		case c.LaunchName != "" || c.Version != p.launch.Version || p.state != observe.StateUpgrading:
 		case p.dead == "" && c.State == "error":
 			c.State, c.Health, c.Message = "running", "initializing", ""
 		case p.dead == "":
@@ -335,7 +394,7 @@ func (p *paper) fail() {
 func (p *paper) live(c *observe.Container) {
 	letter := c.Unit // The deployment unit carries the image's letter here.
 	switch {
-	case c.State != "running":
+	case c.State != "running" || c.LaunchName != "":
 	case p.behaviour[letter] == "crash":
 		c.StartCount++
 		c.Health = "initializing"
@@ -350,13 +409,17 @@ func (p *paper) live(c *observe.Container) {
 func (p *paper) batch() {
 	for i := range p.containers {
 		c := &p.containers[i]
-		if p.stalled || c.Version == p.launch.Version && (c.State != "running" || c.Health != "healthy") {
+		if p.stalled || c.LaunchName == "" && c.Version == p.launch.Version && (c.State != "running" || c.Health != "healthy") {
 			return
 		}
 	}
 	for i := range p.containers {
-		if c := &p.containers[i]; c.Version != p.launch.Version && c.State == "running" {
+		if c := &p.containers[i]; p.isOld(c) && c.State == "running" {
 			c.State = "stopped"
+			if c.LaunchName != "" {
+				p.createSidekick(letterOf(p.side.Image))
+				return
+			}
 			p.create(letterOf(p.launch.Image), "initializing")
 			p.reload = true
 			return
@@ -366,14 +429,52 @@ func (p *paper) batch() {
 }
 
 func (p *paper) restore() {
-	p.containers = slices.DeleteFunc(p.containers, func(c observe.Container) bool { return c.Version != p.launch.Version })
+	p.containers = slices.DeleteFunc(p.containers, func(c observe.Container) bool { return p.isOld(&c) })
 	for i := range p.containers {
 		if c := &p.containers[i]; c.State != "running" {
-			c.State, c.Health = "running", "healthy"
+			c.State = "running"
+			if c.LaunchName == "" {
+				c.Health = "healthy"
+			}
 			c.StartCount++
 		}
 	}
 	p.state = observe.StateActive
+}
+
+// reconcileScale makes what is missing and removes what is too much, as Rancher does
+// in active.
+func (p *paper) reconcileScale() {
+	if p.state != observe.StateActive {
+		return
+	}
+	letter := letterOf(p.launch.Image)
+	if letter == "" {
+		letter = "a"
+	}
+	of := func(launch string) (n int) {
+		for i := range p.containers {
+			if p.containers[i].LaunchName == launch {
+				n++
+			}
+		}
+		return n
+	}
+	for of("") < p.scale {
+		p.create(letter, "initializing")
+	}
+	side := letterOf(p.side.Image)
+	if side == "" {
+		side = "a"
+	}
+	for p.sideTag != "" && of("logger") < p.scale {
+		p.createSidekick(side)
+	}
+	kept := map[string]int{}
+	p.containers = slices.DeleteFunc(slices.Clone(p.containers), func(c observe.Container) bool {
+		kept[c.LaunchName]++
+		return kept[c.LaunchName] > p.scale
+	})
 }
 
 // run looks every two seconds for a while.

@@ -19,15 +19,23 @@ func probing(t *testing.T, gates func(*desired.Gates)) *paper {
 	for i := range p.containers {
 		p.containers[i].ImageID = ""
 	}
-	p.target.Gates.HTTP = &desired.HTTPGate{
-		Port: 8080, Path: "/healthz", Every: desired.Seconds(2), Timeout: desired.Seconds(1), FailureThreshold: 3,
-		WarmUp: ptr(desired.Seconds(0)), MaxSlowdown: ptr(1.3),
-	}
+	p.target.Gates.HTTP = httpGate()
 	if gates != nil {
 		gates(&p.target.Gates)
 	}
 	p.answer = func(string) observe.Sample { return observe.Sample{Status: 200, Latency: 10 * time.Millisecond} }
 	return p
+}
+
+func httpGate() *desired.HTTPGate {
+	return &desired.HTTPGate{
+		Port: 8080, Path: "/healthz", Every: desired.Seconds(2), Timeout: desired.Seconds(1), FailureThreshold: 3,
+		WarmUp: ptr(desired.Seconds(0)), MaxSlowdown: ptr(1.3),
+	}
+}
+
+func tcpGate() *desired.TCPGate {
+	return &desired.TCPGate{Port: 9000, Every: desired.Seconds(2), Timeout: desired.Seconds(1), FailureThreshold: 3}
 }
 
 // until runs the world, a push of digest b included, until a decision is reached.

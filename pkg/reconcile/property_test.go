@@ -17,7 +17,7 @@ import (
 // faults and their ends, losses of memory, journal and requests.
 var moves = []string{
 	"push b", "push c errors=5", "push d never", "push e crash", "push f errors=2", "push a",
-	"behave b errors=3", "behave b ok",
+	"behave b errors=3", "behave b ok", "behave b dumb",
 	"person rolls-back", "person finishes", "person cancels", "person upgrades 9",
 	"person approves", "person finishes-early", "person aborts", "person resumes", "person pauses", "person retries c",
 	"person asks-to-cancel", "person takes-back",
@@ -25,6 +25,8 @@ var moves = []string{
 	"set blind=yes", "set blind=no", "set lb-down=yes", "set lb-down=no", "set quiet=yes", "set quiet=no",
 	"set stalled=yes", "set stalled=no", "set hosts=0", "set hosts=2", "set pause=yes", "set pause=no",
 	"set hold=freeze", "set hold=", "set finish=manual", "set finish=auto", "unpullable a", "set image-ids=no",
+	"push-side b", "push-side c", "push-side a", "person upgrades-side 9", "person drives 9", "person scales 5", "person scales 2",
+	"file bake=0s", "file batch=3", "file deadline=10s", "file limit=100%", "file on-deadline=hold",
 	"sleep 20s", "sleep 10m", "run 2s", "run 6s", "run 10s", "run 30s", "run 1m",
 }
 
@@ -34,6 +36,10 @@ var moves = []string{
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &walk{t: t, paper: newPaper()}
+		if rapid.Bool().Draw(t, "sidekick") {
+			w.addSidekick()
+		}
+		w.probeBy(rapid.SampledFrom([]string{"", "http", "tcp", "both"}).Draw(t, "probes"))
 		w.run("run 4s")
 		for range rapid.IntRange(1, 25).Draw(t, "moves") {
 			w.run(rapid.SampledFrom(moves).Draw(t, "move"))
@@ -53,6 +59,23 @@ type walk struct {
 	said []string
 	// before is the action of the look before.
 	before Action
+	// begun is what rollouts began with, by id. The map is replaced, not changed.
+	begun map[string]begun
+}
+
+// probeBy adds gates that probe: a version that fails in its counters or its health
+// fails its probes alike, and nobody answers one that is told to be dumb.
+func (w *walk) probeBy(gates string) {
+	if gates == "" {
+		return
+	}
+	if gates != "tcp" {
+		w.target.Gates.HTTP = httpGate()
+	}
+	if gates != "http" {
+		w.target.Gates.TCP = tcpGate()
+	}
+	w.isProbed = true
 }
 
 func (w *walk) run(move string) {
@@ -78,16 +101,28 @@ func (w *walk) run(move string) {
 
 // isImpossible leaves out what Rancher would refuse a person.
 func isImpossible(p *paper, words []string) bool {
+	if words[0] == "push-side" {
+		return p.sideTag == ""
+	}
 	if words[0] != "person" {
 		return false
 	}
-	needs := map[string]string{"rolls-back": "rollback", "finishes": "finishupgrade", "cancels": "cancelupgrade", "upgrades": "upgrade"}
+	if words[1] == "upgrades-side" && p.sideTag == "" {
+		return true
+	}
+	if words[1] == "scales" { // Rancher takes it, and does nothing about it, in other states (rancher-api 14.3).
+		return p.state != observe.StateActive && p.state != observe.StateUpgrading
+	}
+	needs := map[string]string{
+		"rolls-back": "rollback", "finishes": "finishupgrade", "cancels": "cancelupgrade", "upgrades": "upgrade", "drives": "upgrade", "upgrades-side": "upgrade",
+	}
 	action, isAction := needs[words[1]]
 	return isAction && !slices.Contains(actionsOf(p.state), action)
 }
 
 func (w *walk) step() {
 	w.tick()
+	w.reconcileScale()
 	w.now = w.now.Add(2 * time.Second)
 	in := Input{Target: InForce(w.target, w.history), Observed: w.snapshotOnce(), History: w.history, Memory: w.memory, Now: w.now}
 	kept := slices.Clone(in.Memory.tracked)
@@ -108,6 +143,7 @@ func (w *walk) step() {
 	}
 	h := w.history
 	w.check(in, h, first)
+	w.always(in, h, first)
 	w.take(first)
 	w.before = first.Action
 }
@@ -167,6 +203,7 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 	letter := letterOf(d.Plan.Image)
 	isReleased := slices.Contains(h.Released, digest(letter))
 	_, isCondemned := h.Quarantine[digest(letter)]
+	w.checkSidekick(in, h, d, isReleased)
 	switch {
 	case letter == "":
 		w.fail("I8: upgrades to the bare tag %s", d.Plan.Image)
@@ -191,14 +228,36 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 	}
 }
 
+// checkSidekick is checkUpgrade for the sidekick, where it changes.
+func (w *walk) checkSidekick(in Input, h History, d Decision, isReleased bool) {
+	image, changes := d.Plan.Sidekicks["logger"]
+	if !changes {
+		return
+	}
+	letter := letterOf(image)
+	_, isCondemned := h.Quarantine[digest(letter)]
+	switch {
+	case letter == "" && d.Plan.Kind != Restore:
+		w.fail("I8: upgrades the sidekick to the bare tag %s", image)
+	case d.Plan.Kind == Pin:
+		w.fail("I8: pins the primary and changes the sidekick to %s", short(digest(letter)))
+	case d.Plan.Kind == Deploy && digest(letter) != in.Observed.Sidekicks["logger"].Digest:
+		w.fail("I8: deploys the sidekick %s, the tag names %s", short(digest(letter)), short(in.Observed.Sidekicks["logger"].Digest))
+	case d.Plan.Kind == Deploy && isCondemned && !isReleased && !slices.Contains(h.Released, digest(letter)):
+		w.fail("I3: starts the sidekick %s, which is quarantined", short(digest(letter)))
+	}
+}
+
 func (w *walk) checkFinish(in Input, h History, d Decision) {
 	s := in.Observed.Service
-	running := 0
+	running, sidekicks := 0, 0
 	for _, c := range s.Containers {
 		switch {
 		case c.State != "running":
-		case c.Version != s.Launch.Version || c.Health != "healthy":
+		case w.isOld(&c) || c.LaunchName == "" && c.Health != "healthy":
 			w.fail("I1: finishes with %s %s of version %s", c.Name, c.Health, c.Version)
+		case c.LaunchName != "":
+			sidekicks++
 		default:
 			running++
 		}
@@ -210,6 +269,8 @@ func (w *walk) checkFinish(in Input, h History, d Decision) {
 	switch {
 	case running < wanted:
 		w.fail("I1: finishes with %d of %d containers", running, wanted)
+	case len(s.Secondary) > 0 && sidekicks < wanted:
+		w.fail("I1: finishes with %d of %d sidekicks", sidekicks, wanted)
 	case in.Observed.Fleet.NotDurable || in.Target.Pause || h.PausedBy != "":
 		w.fail("finishes with a journal that cannot be written, or paused")
 	case isEarly:
@@ -238,13 +299,16 @@ func (w *walk) rest() {
 	}
 	w.run("run 32m")
 	isAlerting := w.last.Alert
-	switch w.last.Phase {
+	switch isLeftToAPerson := w.last.Code == CodeDeadline && isAlerting; w.last.Phase {
 	case Idle, Probation, AwaitApproval:
 	case Held, Stuck, Waiting, Preflight, Gone:
 		if !isAlerting && w.last.Code != CodePaused && w.last.Code != CodeBackoff {
 			w.fail("I2: at rest in %s %s (%s) without an alert", w.last.Phase, w.last.Code, w.last.Reason)
 		}
 	default:
+		if isLeftToAPerson {
+			return // With onDeadline: hold.
+		}
 		w.fail("not at rest: %s %s (%s), Rancher shows %s", w.last.Phase, w.last.Code, w.last.Reason, w.state)
 	}
 }

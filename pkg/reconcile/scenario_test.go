@@ -123,6 +123,10 @@ func (p *paper) command(words []string, tell func(Decision)) error {
 		if len(words) > 2 {
 			p.behaviour[arg] = words[2]
 		}
+	case "push-side":
+		p.sideTag, p.seenAt = arg, p.now
+	case "file":
+		p.edit(arg)
 	case "behave":
 		p.behaviour[arg] = words[2]
 	case "set":
@@ -149,6 +153,27 @@ func (p *paper) command(words []string, tell func(Decision)) error {
 		return fmt.Errorf("unknown command %q", words[0])
 	}
 	return nil
+}
+
+// edit is a change of targets.yaml.
+func (p *paper) edit(what string) {
+	r, g := &p.target.Rollout, &p.target.Gates
+	switch what {
+	case "bake=0s":
+		r.Bake = desired.Seconds(0)
+	case "bake=20s":
+		r.Bake = desired.Seconds(20)
+	case "batch=3":
+		r.BatchSize = 3
+	case "deadline=10s":
+		r.ProgressDeadline = desired.Seconds(10)
+	case "limit=100%":
+		limit := *g.LoadBalancer
+		limit.MaxErrorRate = ptr(desired.Percent(1))
+		g.LoadBalancer = &limit
+	case "on-deadline=hold":
+		r.OnDeadline = desired.TimeoutHold
+	}
 }
 
 func (p *paper) set(assignment string) error {
@@ -214,6 +239,18 @@ func (p *paper) person(words []string) error {
 		p.state = observe.StateCanceledUpgrade
 	case "upgrades":
 		p.startUpgrade(repository+"@"+digest(words[1]), nil)
+	case "drives": // Another Drover.
+		image := repository + "@" + digest(words[1])
+		p.startUpgrade(image, map[string]string{LabelRollout: "other-1", LabelTo: digest(words[1]), LabelOwner: "drover-other"})
+	case "scales": // Rancher answers a PUT of the scale in upgrading with upgraded (rancher-api 14.3).
+		n, err := strconv.Atoi(words[1])
+		if p.scale = n; p.state == observe.StateUpgrading {
+			p.state = observe.StateUpgraded
+		}
+		return err
+	case "upgrades-side":
+		p.startUpgrade(p.launch.Image, nil)
+		p.side.Image, p.side.Version = sideRepository+"@"+digest(words[1]), fmt.Sprintf("s%d", p.made)
 	case "approves":
 		say(Event{Kind: EventApproved, Rollout: id})
 	case "approves-old":
