@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -45,5 +46,44 @@ func TestRollbackOfABareTagThatMoved(t *testing.T) {
 	}
 	if _, is := p.history.Quarantine[digest("b")]; !is {
 		t.Error("the bad version is not in quarantine")
+	}
+}
+
+// TestSidekickAlone: only the sidekick has a new digest. The primary comes by its own
+// digest all the same, and both are pinned first where it is known what runs, so
+// that the way back does not take what the tags name by then.
+func TestSidekickAlone(t *testing.T) {
+	primary, side := repository+"@"+digest("a"), func(letter string) string { return sideRepository + "@" + digest(letter) }
+	for _, tt := range []struct {
+		name    string
+		isKnown bool
+		want    []string
+	}{
+		{"what runs is known", true, []string{"pin " + primary + " " + side("a"), "deploy " + primary + " " + side("b")}},
+		{"what runs is not known", false, []string{"deploy " + primary + " " + side("b")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPaper()
+			p.addSidekick()
+			for i := range p.containers {
+				if !tt.isKnown {
+					p.containers[i].ImageID = ""
+				}
+			}
+			p.run(4*time.Second, func(Decision) {})
+			p.sideTag, p.seenAt = "b", p.now
+			var got []string
+			p.run(10*time.Minute, func(d Decision) {
+				if d.Plan != nil {
+					got = append(got, string(d.Plan.Kind)+" "+d.Plan.Image+" "+d.Plan.Sidekicks["logger"])
+				}
+			})
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("upgrades to\n%q, want\n%q", got, tt.want)
+			}
+			if b := p.history.Baseline; b.Image != primary || b.Sidekicks["logger"].Image != side("b") {
+				t.Errorf("what runs at the end is %+v", b)
+			}
+		})
 	}
 }

@@ -591,7 +591,7 @@ func (l *look) hasOtherImage() bool {
 	if l.r.RollingBackAt.IsZero() || l.r.From.Digest == "" || digestOf(l.r.From.Image) != "" {
 		return false
 	}
-	_, mismatch := l.isRunningImage(l.r.From.Config)
+	_, mismatch := l.isRunningImage("", l.r.From.Config)
 	return mismatch
 }
 

@@ -138,7 +138,7 @@ func (l *look) repair() (step, bool) {
 	if last == nil || last.Outcome != RolledBack || b.Digest == "" || digestOf(b.Image) != "" {
 		return step{}, false
 	}
-	if _, mismatch := l.isRunningImage(b.Config); !mismatch {
+	if _, mismatch := l.isRunningImage("", b.Config); !mismatch {
 		return step{}, false
 	}
 	const reason = "the rollback brought another image under the same tag"
@@ -331,6 +331,11 @@ func (l *look) wanted() (Baseline, bool) {
 			to.Sidekicks = make(map[string]Part, len(b.Sidekicks))
 		}
 		to.Sidekicks[name] = side
+	}
+	if isNewer {
+		// With a sidekick's new digest the primary comes by its own, also where it ran
+		// under the bare tag.
+		to.Image = l.pinned(to.Part)
 	}
 	return to, isNewer
 }

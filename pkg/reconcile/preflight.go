@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -299,14 +300,34 @@ func checkBudgets(l *look) *step {
 // first change, when the running image is verified to be the adopted one.
 func (l *look) pinFirst() (Baseline, bool) {
 	b := *l.in.History.Baseline
-	if digestOf(b.Image) != "" || b.Digest == "" {
+	isChanged := false
+	switch image := l.pinOf("", b.Part, l.in.Observed.Image.Repository); {
+	case image != "":
+		b.Image, isChanged = image, true
+	case digestOf(b.Image) == "":
 		return b, false
 	}
-	if verified, _ := l.isRunningImage(b.Config); !verified {
-		return b, false
+	sidekicks := maps.Clone(b.Sidekicks)
+	for name, side := range sidekicks {
+		if image := l.pinOf(name, side, l.in.Observed.Sidekicks[name].Repository); image != "" {
+			side.Image, isChanged = image, true
+			sidekicks[name] = side
+		}
 	}
-	b.Image = l.in.Observed.Image.Repository + "@" + b.Digest
-	return b, true
+	b.Sidekicks = sidekicks
+	return b, isChanged
+}
+
+// pinOf is the digest that a part's bare tag can be pinned to, because it is known
+// to be what runs; empty when it is pinned already, or cannot be.
+func (l *look) pinOf(launch string, p Part, repository string) string {
+	if digestOf(p.Image) != "" || p.Digest == "" || repository == "" {
+		return ""
+	}
+	if verified, _ := l.isRunningImage(launch, p.Config); !verified {
+		return ""
+	}
+	return repository + "@" + p.Digest
 }
 
 // start makes the decision to upgrade. Its event is on disk before the request.

@@ -130,13 +130,14 @@ func orUnknown(s string) string {
 	return s
 }
 
-// isRunningImage says whether every running primary container is known to run the
-// image configuration (ruling 4), and whether any is known to run another one.
-func (l *look) isRunningImage(config string) (verified, mismatch bool) {
+// isRunningImage says whether every running container of the primary, or of a
+// sidekick by its name, is known to run the image configuration (ruling 4), and
+// whether any is known to run another one.
+func (l *look) isRunningImage(launch, config string) (verified, mismatch bool) {
 	known, total := 0, 0
 	for i := range l.svc().Containers {
 		c := &l.svc().Containers[i]
-		if c.LaunchName != "" || !isRunning(c) {
+		if c.LaunchName != launch || !isRunning(c) {
 			continue
 		}
 		total++

@@ -201,12 +201,13 @@ func (w *walk) check(in Input, h History, d Decision) {
 
 func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 	letter := letterOf(d.Plan.Image)
+	if letter == "" {
+		w.fail("I8: upgrades to the bare tag %s", d.Plan.Image)
+	}
 	isReleased := slices.Contains(h.Released, digest(letter))
 	_, isCondemned := h.Quarantine[digest(letter)]
 	w.checkSidekick(in, h, d, isReleased)
 	switch {
-	case letter == "":
-		w.fail("I8: upgrades to the bare tag %s", d.Plan.Image)
 	case h.Rollout != nil:
 		w.fail("I4: starts while %s is open", h.Rollout.ID)
 	case d.Plan.Kind == Deploy && digest(letter) != in.Observed.Image.Digest:
@@ -235,12 +236,13 @@ func (w *walk) checkSidekick(in Input, h History, d Decision, isReleased bool) {
 		return
 	}
 	letter := letterOf(image)
+	if letter == "" {
+		w.fail("I8: upgrades the sidekick to the bare tag %s", image)
+	}
 	_, isCondemned := h.Quarantine[digest(letter)]
 	switch {
-	case letter == "" && d.Plan.Kind != Restore:
-		w.fail("I8: upgrades the sidekick to the bare tag %s", image)
-	case d.Plan.Kind == Pin:
-		w.fail("I8: pins the primary and changes the sidekick to %s", short(digest(letter)))
+	case d.Plan.Kind == Pin && digest(letter) != h.Baseline.Sidekicks["logger"].Digest:
+		w.fail("I8: pins the sidekick to %s, and %s runs", short(digest(letter)), short(h.Baseline.Sidekicks["logger"].Digest))
 	case d.Plan.Kind == Deploy && digest(letter) != in.Observed.Sidekicks["logger"].Digest:
 		w.fail("I8: deploys the sidekick %s, the tag names %s", short(digest(letter)), short(in.Observed.Sidekicks["logger"].Digest))
 	case d.Plan.Kind == Deploy && isCondemned && !isReleased && !slices.Contains(h.Released, digest(letter)):
