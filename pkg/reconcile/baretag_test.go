@@ -87,3 +87,34 @@ func TestSidekickAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestProbationGoesBackFromASidekick: only the sidekick had changed. It goes back to
+// its own digest, not to its tag; it is what is condemned, not the primary that runs;
+// and it does not come again.
+func TestProbationGoesBackFromASidekick(t *testing.T) {
+	p := newPaper()
+	p.addSidekick()
+	for i := range p.containers {
+		p.containers[i].ImageID = "" // Not known, so not pinned before.
+	}
+	p.run(4*time.Second, func(Decision) {})
+	p.sideTag, p.seenAt = "b", p.now
+	p.wait(t, func(d Decision) bool { return d.Phase == Probation })
+	p.behaviour["a"] = "crash"
+	back := p.wait(t, func(d Decision) bool { return d.Plan != nil })
+	p.behaviour["a"] = ""
+	if got, want := back.Plan.Sidekicks["logger"], sideRepository+"@"+digest("a"); back.Plan.Kind != Restore || got != want {
+		t.Errorf("%s brings the sidekick %s, want a restore to %s", back.Plan.Kind, got, want)
+	}
+	if q := p.history.Quarantine; len(q) != 1 || q[digest("b")].Reason == "" {
+		t.Errorf("quarantined is %v, want the sidekick's digest alone", q)
+	}
+	p.run(26*time.Hour, func(d Decision) {
+		if d.Plan != nil {
+			t.Fatalf("%s: upgrades to %s, sidekick %s", p.now, d.Plan.Image, d.Plan.Sidekicks["logger"])
+		}
+	})
+	if p.side.Image != sideRepository+"@"+digest("a") || p.last.Code != CodeQuarantined {
+		t.Errorf("at the end the sidekick is %s, and Drover says %s", p.side.Image, p.last.Reason)
+	}
+}

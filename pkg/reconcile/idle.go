@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
@@ -174,8 +175,7 @@ func (l *look) restore() (step, bool) {
 	if !l.can(string(Upgrade)) {
 		return l.say(Preflight, CodeNotUpgradable, l.every(), "%s once Rancher offers the upgrade action", reason), true
 	}
-	to := back.To
-	to.Image = l.pinned(to.Part)
+	to := l.pinnedAll(back.To)
 	d := l.start(Restore, to, CodeAborted, reason)
 	l.r.By = back.By
 	d.Plan.Base, d.Plan.BaseSecondary = back.Base, back.BaseSecondary
@@ -206,10 +206,8 @@ func (l *look) probation() (step, bool) {
 	if d, blocked := l.blockedStart(); blocked {
 		return d, true
 	}
-	l.record(Event{Kind: EventQuarantined, Code: CodeProbationFailed, Rollout: w.Rollout.ID, Digests: l.digestsOf(w.Rollout), Reason: reason})
-	to := w.Rollout.From
-	to.Image = l.fromOf(w)
-	d := l.start(Restore, to, CodeProbationFailed, reason)
+	l.record(Event{Kind: EventQuarantined, Code: CodeProbationFailed, Rollout: w.Rollout.ID, Digests: w.Rollout.brought(), Reason: reason})
+	d := l.start(Restore, l.pinnedAll(w.Rollout.From), CodeProbationFailed, reason)
 	d.Plan.Base, d.Plan.BaseSecondary = w.Rollout.Previous, w.Rollout.PreviousSecondary
 	d.Alert = true
 	return d, true
@@ -222,7 +220,7 @@ func (l *look) whyNotRestored(w *Watch) string {
 	switch {
 	case r.FinishBy != "":
 		return r.FinishBy + " finished it"
-	case len(r.Previous) == 0 || digestOf(l.fromOf(w)) == "":
+	case len(r.Previous) == 0 || !l.pinnedAll(r.From).isPinned():
 		return "the launch configuration before it is not known with its digest"
 	case r.Version != "" && l.svc().Launch.Version != r.Version:
 		// The image is the same, so somebody changed something else (A34).
@@ -231,8 +229,29 @@ func (l *look) whyNotRestored(w *Watch) string {
 	return ""
 }
 
-// fromOf is the pinned image to go back to.
-func (l *look) fromOf(w *Watch) string { return l.pinned(w.Rollout.From.Part) }
+// pinnedAll is a baseline by the digests of all its images, where they are known:
+// what a way back names must not be what the tags name by now.
+func (l *look) pinnedAll(b Baseline) Baseline {
+	b.Image = l.pinned(b.Part)
+	b.Sidekicks = maps.Clone(b.Sidekicks)
+	for name, side := range b.Sidekicks {
+		if repository := l.in.Observed.Sidekicks[name].Repository; digestOf(side.Image) == "" && side.Digest != "" && repository != "" {
+			side.Image = repository + "@" + side.Digest
+			b.Sidekicks[name] = side
+		}
+	}
+	return b
+}
+
+// isPinned says that every image is named by its digest.
+func (b Baseline) isPinned() bool {
+	for _, side := range b.Sidekicks {
+		if digestOf(side.Image) == "" {
+			return false
+		}
+	}
+	return digestOf(b.Image) != ""
+}
 
 // pinned is an image by its digest, where that is known.
 func (l *look) pinned(p Part) string {
@@ -240,14 +259,6 @@ func (l *look) pinned(p Part) string {
 		return p.Image
 	}
 	return l.in.Observed.Image.Repository + "@" + p.Digest
-}
-
-func (l *look) digestsOf(r Rollout) []string {
-	digests := []string{r.To.Digest}
-	if r.To.Manifest != "" && r.To.Manifest != r.To.Digest {
-		digests = append(digests, r.To.Manifest)
-	}
-	return digests
 }
 
 // blockedStart holds back even a way home while nothing durable can be written or

@@ -45,6 +45,12 @@ func (p *paper) until(t *testing.T, reached func(Decision) bool) Decision {
 		p.run(4*time.Second, func(Decision) {})
 		p.tag, p.seenAt = "b", p.now
 	}
+	return p.wait(t, reached)
+}
+
+// wait runs the world until a decision is reached.
+func (p *paper) wait(t *testing.T, reached func(Decision) bool) Decision {
+	t.Helper()
 	for range 1000 {
 		p.run(2*time.Second, func(Decision) {})
 		if reached(p.last) {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -59,6 +60,9 @@ type walk struct {
 	said []string
 	// before is the action of the look before.
 	before Action
+	// failed are digests that a gate or probation condemned, since the journal was
+	// lost last. The map is replaced, not changed.
+	failed map[string]bool
 	// begun is what rollouts began with, by id. The map is replaced, not changed.
 	begun map[string]begun
 }
@@ -84,6 +88,9 @@ func (w *walk) run(move string) {
 		return
 	}
 	w.said = append(w.said, move)
+	if words[0] == "lose-journal" {
+		w.failed = nil
+	}
 	if words[0] == "run" {
 		d, err := time.ParseDuration(words[1])
 		if err != nil {
@@ -144,6 +151,7 @@ func (w *walk) step() {
 	h := w.history
 	w.check(in, h, first)
 	w.always(in, h, first)
+	w.noteFailed(h, first)
 	w.take(first)
 	w.before = first.Action
 }
@@ -207,6 +215,11 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 	isReleased := slices.Contains(h.Released, digest(letter))
 	_, isCondemned := h.Quarantine[digest(letter)]
 	w.checkSidekick(in, h, d, isReleased)
+	for _, d := range (&Rollout{To: w.to(d), From: *h.Baseline}).brought() {
+		if w.failed[d] && !slices.Contains(h.Released, d) && !isReleased {
+			w.fail("I3: starts %s, which failed before", short(d))
+		}
+	}
 	switch {
 	case h.Rollout != nil:
 		w.fail("I4: starts while %s is open", h.Rollout.ID)
@@ -227,6 +240,42 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 	case d.Plan.Kind == Deploy && h.RollbacksSince(w.now.Add(-rollbackWindow)) >= in.Target.Rollout.RollbacksPerDay && !isReleased:
 		w.fail("I7: starts after %d rollbacks in a day", len(h.Rollbacks))
 	}
+}
+
+// noteFailed keeps what failed, apart from the quarantine.
+func (w *walk) noteFailed(h History, d Decision) {
+	var failed *Rollout
+	for _, e := range d.Events {
+		switch {
+		case e.Kind == EventRolledBack && h.Rollout != nil && h.Rollout.Code == CodeGateFailed && h.Rollout.Condemned:
+			failed = h.Rollout
+		case e.Kind == EventStarted && e.Code == CodeProbationFailed:
+			failed = &h.Probation.Rollout
+		}
+	}
+	if failed == nil {
+		return
+	}
+	w.failed = maps.Clone(w.failed)
+	if w.failed == nil {
+		w.failed = map[string]bool{}
+	}
+	for letter := range strings.SplitSeq("a b c d e f 9", " ") {
+		to, from := failed.To, failed.From
+		if digest(letter) == to.Digest && to.Digest != from.Digest || digest(letter) == to.Sidekicks["logger"].Digest && to.Sidekicks["logger"].Digest != from.Sidekicks["logger"].Digest {
+			w.failed[digest(letter)] = true
+		}
+	}
+}
+
+// to is what a start brings.
+func (w *walk) to(d Decision) Baseline {
+	for _, e := range d.Events {
+		if e.Kind == EventStarted && d.Plan.Kind == Deploy {
+			return e.Start.To
+		}
+	}
+	return *w.history.Baseline
 }
 
 // checkSidekick is checkUpgrade for the sidekick, where it changes.

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +92,11 @@ func (l *look) condemned() []string {
 	if !l.r.Condemned && !isPersons || l.r.Kind != Deploy {
 		return nil
 	}
+	return l.r.brought()
+}
+
+// brought are the digests that a rollout changed to, of the primary and of sidekicks.
+func (r *Rollout) brought() []string {
 	var digests []string
 	add := func(to, from Part) {
 		if to.Digest == from.Digest {
@@ -100,9 +107,9 @@ func (l *look) condemned() []string {
 			digests = append(digests, to.Manifest)
 		}
 	}
-	add(l.r.To.Part, l.r.From.Part)
-	for name, to := range l.r.To.Sidekicks {
-		add(to, l.r.From.Sidekicks[name])
+	add(r.To.Part, r.From.Part)
+	for _, name := range slices.Sorted(maps.Keys(r.To.Sidekicks)) {
+		add(r.To.Sidekicks[name], r.From.Sidekicks[name])
 	}
 	return digests
 }
