@@ -29,22 +29,24 @@ type check struct {
 func validateCommand(o *options) *cobra.Command {
 	var asJSON, live bool
 	cmd := &cobra.Command{
-		Use:   "validate",
+		Use:   "validate [FILE]...",
 		Short: "Check targets.yaml, and with --live what it names",
-		Long: `Read the configuration and print everything that is wrong with it, and what works but
-is hardly meant. --live also asks the running Rancher, registries, load balancers and
-Prometheus servers and probes what runs, without touching anything, and says of each gate
-whether it would be blind, and why. Exit 1 when any line says fail.`,
+		Long: `Read the configuration, or the files named, and print everything that is wrong with it,
+and what works but is hardly meant. Exit 1 when any line says fail.
+
+--live also asks the running Rancher, registries, load balancers and Prometheus servers
+and probes what runs, without touching anything, and says of each gate whether it would
+be blind, and why.`,
 		Example: `  drover validate
-  drover validate --live -c config/targets.yaml`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, checks, err := validateFile(o.config)
-			if err != nil {
-				return err
+  drover validate --live -c config/targets.yaml
+  drover validate teams/*/targets.yaml`,
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if len(files) == 0 {
+				files = []string{o.config}
 			}
-			if live && config != nil {
-				found, err := checkLive(cmd.Context(), config, newLogger(o, cmd.ErrOrStderr()))
+			var checks []check
+			for _, file := range files {
+				found, err := validateOne(cmd, o, file, live)
 				if err != nil {
 					return err
 				}
@@ -58,27 +60,37 @@ whether it would be blind, and why. Exit 1 when any line says fail.`,
 	return cmd
 }
 
+// validateOne checks a file, and what it names when that is asked for.
+func validateOne(cmd *cobra.Command, o *options, file string, live bool) ([]check, error) {
+	config, checks, err := validateFile(file)
+	if err != nil || !live || config == nil {
+		return checks, err
+	}
+	found, err := checkLive(cmd.Context(), config, newLogger(o, cmd.ErrOrStderr()))
+	return append(checks, found...), err
+}
+
 // validateFile reads the file; the configuration is nil when it is wrong.
 func validateFile(path string) (*desired.Config, []check, error) {
 	config, err := desired.Load(path)
 	var complaints desired.Errors
 	if errors.As(err, &complaints) {
-		return nil, checksOf(levelFail, complaints), nil
+		return nil, checksOf(levelFail, path, complaints), nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	checks := checksOf(levelWarn, config.Warnings())
+	checks := checksOf(levelWarn, path, config.Warnings())
 	return config, append(checks, check{levelOK, path, fmt.Sprintf("%d targets", len(config.Targets))}), nil
 }
 
 // checksOf keeps the form file:line: path: message, which editors jump to.
-func checksOf(level string, complaints desired.Errors) []check {
+func checksOf(level, path string, complaints desired.Errors) []check {
 	var checks []check
 	for _, c := range complaints {
-		subject := c.File
+		subject := path
 		if c.Line > 0 {
-			subject = fmt.Sprintf("%s:%d", c.File, c.Line)
+			subject = fmt.Sprintf("%s:%d", path, c.Line)
 		}
 		message := c.Message
 		if c.Path != "" {
