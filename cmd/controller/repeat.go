@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +32,7 @@ func repeat(cmd *cobra.Command, every time.Duration, show func(ctx context.Conte
 		}
 		text := page.String()
 		var err error
-		switch key := withoutFigures(text); {
+		switch key := withoutAges(text); {
 		case isScreen:
 			err = redraw(out, text)
 		case key != last && ctx.Err() == nil:
@@ -46,6 +48,16 @@ func repeat(cmd *cobra.Command, every time.Duration, show func(ctx context.Conte
 		case <-tick.C:
 		}
 	}
+}
+
+// age is how long something lasts, or ago it was, in a column of its own.
+var age = regexp.MustCompile(`^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$`)
+
+// withoutAges is a page in which no time passes: a column of ages changes its unit
+// and its width too.
+func withoutAges(page string) string {
+	words := strings.Fields(page)
+	return withoutFigures(strings.Join(slices.DeleteFunc(words, age.MatchString), " "))
 }
 
 // redraw writes a page over the one before: home, each line cleared to its end, and

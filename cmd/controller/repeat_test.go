@@ -25,7 +25,7 @@ func TestRepeat(t *testing.T) {
 	cmd := &cobra.Command{}
 	cmd.SetContext(ctx)
 	cmd.SetOut(&out)
-	pages := []string{"idle for 1s", "idle for 2s", "upgrading", "", "upgrading", "bake"}
+	pages := []string{"idle for 1s", "idle for   1m5s", "idle for 2d", "upgrading", "", "upgrading", "bake"}
 	n := 0
 	err := repeat(cmd, time.Millisecond, func(_ context.Context, w io.Writer) error {
 		if n == len(pages) {

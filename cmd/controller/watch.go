@@ -15,6 +15,7 @@ import (
 	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/logs"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/watch"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -219,6 +220,14 @@ func (r *reach) feed(ctx context.Context, s *operator.Session) (f *watch.Feed, c
 		FollowOptions: logs.FollowOptions{Window: commandWindow}, Tail: watchTail,
 	}, name)
 	f.Lines = follower
+	f.Renew = func() {
+		if client, ok := s.Rancher.(*rancher.Client); ok {
+			client.Close()
+		}
+		d.client.Close()
+		d.informer.Relist()
+		follower.Reconnect()
+	}
 	return f, func() {
 		unwatch()
 		follower.Close()

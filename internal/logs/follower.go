@@ -62,6 +62,8 @@ type Follower struct {
 	ended, closing bool
 	// readable wakes the reader.
 	readable chan struct{}
+	// clocks are read by merge.
+	clocks func() (wall time.Time, running time.Duration)
 
 	// taken, of which the first rendered are done, and lines belong to the reader.
 	taken    []item
@@ -88,17 +90,26 @@ type entry struct {
 
 // Follow follows containers until ctx ends or Close is called.
 func Follow(ctx context.Context, src Source, o FollowOptions, containers ...Container) *Follower {
+	f := newFollower(ctx, src, o)
+	f.begin(containers...)
+	return f
+}
+
+func newFollower(ctx context.Context, src Source, o FollowOptions) *Follower {
 	if o.Window <= 0 {
 		o.Window = DefaultWindow
 	}
 	if o.Buffer <= 0 {
 		o.Buffer = DefaultBuffer
 	}
-	f := &Follower{source: src, opts: o, entries: map[string]*entry{}, readable: make(chan struct{}, 1)}
+	f := &Follower{source: src, opts: o, entries: map[string]*entry{}, readable: make(chan struct{}, 1), clocks: Clocks()}
 	f.ctx, f.cancel = context.WithCancel(ctx)
+	return f
+}
+
+func (f *Follower) begin(containers ...Container) {
 	f.Set(containers)
 	f.merging.Go(f.merge)
-	return f
 }
 
 // Close ends all streams and waits for them. What was read already can still be
@@ -216,12 +227,16 @@ func (f *Follower) merge() {
 	tick := time.NewTicker(min(f.opts.Window/4, maxTick))
 	defer tick.Stop()
 	var fresh []item
+	var awake Awake
 	for {
 		select {
 		case <-f.ctx.Done():
 			f.finish(&m)
 			return
 		case now := <-tick.C:
+			if awake.Slept(f.clocks()) > 0 {
+				f.Reconnect()
+			}
 			fresh = f.collect(fresh)
 			m.add(now, fresh)
 			fresh = recycle(fresh, 1<<16)
@@ -238,6 +253,16 @@ func (f *Follower) merge() {
 				return
 			}
 		}
+	}
+}
+
+// Reconnect has every stream take up where it stands, over a new connection: for
+// who knows that the open ones may be dead.
+func (f *Follower) Reconnect() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.entries {
+		e.stream.cut()
 	}
 }
 

@@ -88,6 +88,9 @@ type fakeHost struct {
 	// cut says after how many frames the nth connection is cut and whether with a
 	// close frame of code 1000; negative is never.
 	cut func(o Options, nth int) (frames int, clean bool)
+	// hang says after how many frames the nth connection falls silent; negative is
+	// never.
+	hang func(nth int) int
 }
 
 type grant struct {
@@ -177,6 +180,10 @@ func (h *fakeHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.cut != nil && !refused {
 		s.left, s.clean = h.cut(g.o, nth)
 	}
+	s.silent = -1
+	if h.hang != nil {
+		s.silent = h.hang(nth)
+	}
 	h.mu.Unlock()
 	if refused {
 		http.Error(w, "Failed authentication", http.StatusUnauthorized)
@@ -198,6 +205,8 @@ type sender struct {
 	ws    *websocket.Conn
 	left  int
 	clean bool
+	// silent is how many frames are left before nothing is sent any more.
+	silent int
 }
 
 func (s *sender) frame(ctx context.Context, b []byte) error {
@@ -208,6 +217,10 @@ func (s *sender) frame(ctx context.Context, b []byte) error {
 		return errCut
 	}
 	s.left--
+	if s.silent == 0 {
+		return nil
+	}
+	s.silent--
 	return s.ws.Write(ctx, websocket.MessageText, b)
 }
 

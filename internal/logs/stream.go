@@ -64,6 +64,8 @@ type stream struct {
 
 	bound *boundary
 	now   atomic.Pointer[status]
+	// connected is the connection that is read; nil when none is.
+	connected atomic.Pointer[conn]
 	// seen says that a connection was ever open, since when; fails counts attempts
 	// since the last one.
 	seen   bool
@@ -98,6 +100,15 @@ func (s *stream) wake() {
 	case s.nudge <- struct{}{}:
 	default:
 	}
+}
+
+// cut drops the connection: whoever calls it knows that it may be dead. What was
+// written meanwhile comes with the next one.
+func (s *stream) cut() {
+	if c := s.connected.Load(); c != nil {
+		_ = c.ws.CloseNow()
+	}
+	s.wake()
 }
 
 // run follows the container until it is removed or ctx ends. A close says
@@ -225,6 +236,8 @@ func (s *stream) session(ctx context.Context, follow bool) error {
 		return fmt.Errorf("following logs of container %s: %w", s.id, err)
 	}
 	defer c.close()
+	s.connected.Store(c)
+	defer s.connected.Store(nil)
 	if !s.seen {
 		s.seen, s.seenAt = true, time.Now()
 	}

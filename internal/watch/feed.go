@@ -19,6 +19,9 @@ const (
 	lookAgain = 200 * time.Millisecond
 	// lookTimeout bounds one look.
 	lookTimeout = 10 * time.Second
+	// renewAfter is how long Rancher must have been away for open connections to be
+	// doubted.
+	renewAfter = 3 * time.Second
 	// tagEvery is how often the registry is asked what the tag names.
 	tagEvery = 3 * time.Second
 )
@@ -41,6 +44,15 @@ type Feed struct {
 	Tag func(ctx context.Context, ref string) observe.Image
 	// Lines are the containers' lines; nil has none.
 	Lines LineReader
+	// Renew is called when connections that were open may be dead and not know it:
+	// the machine slept, or Rancher could not be read for a while. It may be nil.
+	Renew func()
+
+	// clocks are the wall clock and the monotonic one; nil reads the machine's.
+	clocks func() (wall time.Time, running time.Duration)
+
+	// blindSince is when Rancher could not be read any more.
+	blindSince time.Time
 
 	// tag and taggedAt are what the registry said last.
 	tag      observe.Image
@@ -61,10 +73,21 @@ func (f *Feed) Run(ctx context.Context, send func(msg any)) {
 
 // look looks again and again.
 func (f *Feed) look(ctx context.Context, send func(any)) {
+	var awake logs.Awake
+	if f.clocks == nil {
+		f.clocks = logs.Clocks()
+	}
 	for {
+		if slept := awake.Slept(f.clocks()); slept > 0 {
+			f.renew()
+			send(Slept(slept))
+		}
 		l := f.once(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if f.isBack(&l) {
+			f.renew()
 		}
 		send(l)
 		pause := lookIdle
@@ -75,6 +98,25 @@ func (f *Feed) look(ctx context.Context, send func(any)) {
 			return
 		}
 	}
+}
+
+func (f *Feed) renew() {
+	if f.Renew != nil {
+		f.Renew()
+	}
+}
+
+// isBack says that Rancher can be read again after a while.
+func (f *Feed) isBack(l *Looked) bool {
+	if l.Service.Problem != nil {
+		if f.blindSince.IsZero() {
+			f.blindSince = l.At
+		}
+		return false
+	}
+	wasBlind := !f.blindSince.IsZero() && l.At.Sub(f.blindSince) >= renewAfter
+	f.blindSince = time.Time{}
+	return wasBlind
 }
 
 // sleep waits, or until something changed, and says whether the context is alive.

@@ -25,6 +25,9 @@ type Lines []logs.Line
 // Now is the time; it comes every second.
 type Now time.Time
 
+// Slept is for how long the machine slept: connections are made anew.
+type Slept time.Duration
+
 // planned is what a key would do, found out by looking.
 type planned struct {
 	plan operator.Plan

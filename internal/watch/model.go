@@ -93,6 +93,8 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if m.notice != "" && m.now.After(m.until) {
 			m.notice = ""
 		}
+	case Slept:
+		m = m.say(m.Language.Sprintf("this machine slept for %s: looking anew", time.Duration(msg).Round(time.Second)), false)
 	case Looked:
 		m = m.look(msg)
 	case Lines:

@@ -59,6 +59,8 @@ func (p *plain) take(msg any) {
 	next, _ := p.m.Update(msg)
 	p.m = next.(Model) // Update returns what it was called on.
 	switch msg := msg.(type) {
+	case Slept:
+		p.tell(p.m.now, "%s this machine slept for %s: looking anew", p.m.track.Key, time.Duration(msg).Round(time.Second))
 	case Looked:
 		p.tellStanding(msg)
 		p.tellGates(msg)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,5 +114,32 @@ func TestPlainEnds(t *testing.T) {
 	gone := errors.New("broken pipe")
 	if _, err := Plain(t.Context(), New("gf-chat/parrot-rest", "jo", nil, noon), &Feed{Session: w.session()}, &page{err: gone}); !errors.Is(err, gone) {
 		t.Errorf("Plain() to nobody = %v", err)
+	}
+}
+
+// TestPlainAfterASleep: a laptop was shut for a night. It is said, what was
+// connected is connected anew, and the story goes on.
+func TestPlainAfterASleep(t *testing.T) {
+	w, out := newWorld(), newPage()
+	w.set(30, service(observe.StateUpgraded, 3), baking(30))
+	var slept atomic.Int64
+	begun, woken := time.Now(), make(chan struct{}, 1)
+	f := &Feed{Session: w.session(), Renew: func() { woken <- struct{}{} }}
+	f.clocks = func() (time.Time, time.Duration) {
+		running := time.Since(begun)
+		return begun.Add(running + time.Duration(slept.Load())), running
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := Plain(t.Context(), New("gf-chat/parrot-rest", "jo", nil, noon), f, out)
+		ended <- err
+	}()
+	out.await(t, "baking")
+	slept.Store(int64(9 * time.Hour))
+	out.await(t, "gf-chat/parrot-rest this machine slept for 9h0m0s: looking anew")
+	<-woken
+	w.set(91, service(observe.StateActive, 0), over(reconcile.RolledBack, "load balancer: new failed 16 of 80"))
+	if err := <-ended; err != nil {
+		t.Errorf("Plain() = %v", err)
 	}
 }
