@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -139,14 +140,21 @@ func (r *reader) readLine(l *recordedLine) {
 // readError makes an error of an answer, with all that callers ask of it.
 func (r *reader) readError(l *recordedLine) {
 	resp := &http.Response{StatusCode: l.Status, Body: io.NopCloser(bytes.NewReader(l.Body))}
-	err := answeredError(l.where(), resp, l.Method != http.MethodGet).(*Error)
+	var err *Error
+	if !errors.As(answeredError(l.where(), resp, l.Method != http.MethodGet), &err) {
+		r.t.Fatalf("%s: an error answer makes no Error", l.where())
+	}
 	var is []string
 	for _, q := range []struct {
 		word  string
 		holds bool
 	}{
-		{"conflict", err.Conflict()}, {"not allowed", err.NotAllowed()}, {"invalid", err.Invalid()},
-		{"not found", err.NotFound()}, {"temporary", err.Temporary()}, {"unknown", err.Unknown()},
+		{"conflict", err.Conflict()},
+		{"not allowed", err.NotAllowed()},
+		{"invalid", err.Invalid()},
+		{"not found", err.NotFound()},
+		{"temporary", err.Temporary()},
+		{"unknown", err.Unknown()},
 	} {
 		if q.holds {
 			is = append(is, q.word)
