@@ -7,7 +7,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-fast lint fmt generate days informer bench gate-rates fuzz test-image hooks cast clean
+.PHONY: help build test test-fast lint fmt generate days informer bench gate-rates gate-ideas fuzz test-image hooks cast clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,10 @@ bench: ## the benchmarks behind docs/performance.md
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 gate-rates: ## simulate the load balancer gate's error rates and write them into docs/gates.md (minutes)
-	$(GO) test -run TestGateRates -timeout 2h ./pkg/reconcile -rates.runs 4000 -rates.write
+	$(GO) test -run 'TestGateRates|TestGateHoldOut' -timeout 2h ./pkg/reconcile -rates.runs 4000 -rates.write
+
+gate-ideas: ## play the ideas for the gate that were rejected, and write their figures into docs/gates.md (minutes)
+	$(GO) run ./test/gateideas -runs 1000 -write
 
 fuzz: ## every fuzz target in turn, FUZZTIME each (default 10s)
 	test/fuzz $(FUZZTIME)

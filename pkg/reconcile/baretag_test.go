@@ -59,8 +59,8 @@ func TestSidekickAlone(t *testing.T) {
 		isKnown bool
 		want    []string
 	}{
-		{"what runs is known", true, []string{"pin " + primary + " " + side("a"), "deploy " + primary + " " + side("b")}},
-		{"what runs is not known", false, []string{"deploy " + primary + " " + side("b")}},
+		{"what runs is known", true, []string{"pin " + primary + " " + side("1"), "deploy " + primary + " " + side("2")}},
+		{"what runs is not known", false, []string{"deploy " + primary + " " + side("2")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPaper()
@@ -71,7 +71,7 @@ func TestSidekickAlone(t *testing.T) {
 				}
 			}
 			p.run(4*time.Second, func(Decision) {})
-			p.sideTag, p.seenAt = "b", p.now
+			p.sideTag, p.seenAt = "2", p.now
 			var got []string
 			p.run(10*time.Minute, func(d Decision) {
 				if d.Plan != nil {
@@ -81,7 +81,7 @@ func TestSidekickAlone(t *testing.T) {
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("upgrades to\n%q, want\n%q", got, tt.want)
 			}
-			if b := p.history.Baseline; b.Image != primary || b.Sidekicks["logger"].Image != side("b") {
+			if b := p.history.Baseline; b.Image != primary || b.Sidekicks["logger"].Image != side("2") {
 				t.Errorf("what runs at the end is %+v", b)
 			}
 		})
@@ -98,15 +98,15 @@ func TestProbationGoesBackFromASidekick(t *testing.T) {
 		p.containers[i].ImageID = "" // Not known, so not pinned before.
 	}
 	p.run(4*time.Second, func(Decision) {})
-	p.sideTag, p.seenAt = "b", p.now
+	p.sideTag, p.seenAt = "2", p.now
 	p.wait(t, func(d Decision) bool { return d.Phase == Probation })
 	p.behaviour["a"] = "crash"
 	back := p.wait(t, func(d Decision) bool { return d.Plan != nil })
 	p.behaviour["a"] = ""
-	if got, want := back.Plan.Sidekicks["logger"], sideRepository+"@"+digest("a"); back.Plan.Kind != Restore || got != want {
+	if got, want := back.Plan.Sidekicks["logger"], sideRepository+"@"+digest("1"); back.Plan.Kind != Restore || got != want {
 		t.Errorf("%s brings the sidekick %s, want a restore to %s", back.Plan.Kind, got, want)
 	}
-	if q := p.history.Quarantine; len(q) != 1 || q[digest("b")].Reason == "" {
+	if q := p.history.Quarantine; len(q) != 1 || q[digest("2")].Reason == "" {
 		t.Errorf("quarantined is %v, want the sidekick's digest alone", q)
 	}
 	p.run(26*time.Hour, func(d Decision) {
@@ -114,7 +114,7 @@ func TestProbationGoesBackFromASidekick(t *testing.T) {
 			t.Fatalf("%s: upgrades to %s, sidekick %s", p.now, d.Plan.Image, d.Plan.Sidekicks["logger"])
 		}
 	})
-	if p.side.Image != sideRepository+"@"+digest("a") || p.last.Code != CodeQuarantined {
+	if p.side.Image != sideRepository+"@"+digest("1") || p.last.Code != CodeQuarantined {
 		t.Errorf("at the end the sidekick is %s, and Drover says %s", p.side.Image, p.last.Reason)
 	}
 }

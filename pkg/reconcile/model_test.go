@@ -24,7 +24,7 @@ var disturbances = []string{
 	"person rolls-back", "person finishes", "person cancels", "person upgrades 9",
 	"person aborts", "person finishes-early", "person resumes",
 	"push c", "behave b crash", "behave b dumb", "behave c errors=1", "set blind=yes", "set blind=no",
-	"person scales 3", "person scales 1", "person drives 9", "person upgrades-side 9", "push-side b", "file bake=0s", "file deadline=10s",
+	"person scales 3", "person scales 1", "person drives 9", "person upgrades-side 8", "push-side 2", "file bake=0s", "file deadline=10s",
 }
 
 const (

@@ -1,6 +1,11 @@
 package reconcile
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+)
 
 // The tests here are for changes of the code that no other test noticed.
 
@@ -56,5 +61,23 @@ func TestIndexWithTheSameManifestIsNothingNew(t *testing.T) {
 	in.Observed.Image.Manifest = digest("b")
 	if d := Decide(in); d.Code == CodeNothingToDo {
 		t.Error("another manifest is nothing to do")
+	}
+}
+
+// TestNotFoundWithoutItsStackIsAnOutage: 404 for everything is not the end of the
+// service (A4). With its stack there, it is.
+func TestNotFoundWithoutItsStackIsAnOutage(t *testing.T) {
+	for _, stackKnown := range []bool{false, true} {
+		in := idleInput()
+		in.Observed.Service = observe.Service{StackKnown: stackKnown, Problem: &observe.Problem{Cause: observe.CauseNotFound, Message: "404"}}
+		d := Decide(in)
+		for range 60 {
+			in.Memory, in.Now = d.Memory, in.Now.Add(2*time.Second)
+			d = Decide(in)
+		}
+		want := map[bool]Phase{false: Blind, true: Gone}[stackKnown]
+		if d.Phase != want {
+			t.Errorf("stack known %t: %s after two minutes, want %s", stackKnown, d.Phase, want)
+		}
 	}
 }

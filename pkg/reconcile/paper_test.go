@@ -121,11 +121,11 @@ const sideRepository = "docker.gf.com.cn/clickeggs/logger"
 // addSidekick gives every container a sidekick, whose image the target follows too.
 // A sidekick has no health check.
 func (p *paper) addSidekick() {
-	p.sideTag = "a"
+	p.sideTag = "1" // No letter of the primary's.
 	p.side = observe.Launch{Name: "logger", Image: sideRepository + ":latest", Version: "s0"}
 	p.target.Containers = map[string]string{"logger": sideRepository + ":latest"}
 	for range p.scale {
-		p.createSidekick("a")
+		p.createSidekick("1")
 	}
 }
 
@@ -465,7 +465,7 @@ func (p *paper) reconcileScale() {
 	}
 	side := letterOf(p.side.Image)
 	if side == "" {
-		side = "a"
+		side = "1"
 	}
 	for p.sideTag != "" && of("logger") < p.scale {
 		p.createSidekick(side)

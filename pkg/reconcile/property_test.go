@@ -26,7 +26,7 @@ var moves = []string{
 	"set blind=yes", "set blind=no", "set lb-down=yes", "set lb-down=no", "set quiet=yes", "set quiet=no",
 	"set stalled=yes", "set stalled=no", "set hosts=0", "set hosts=2", "set pause=yes", "set pause=no",
 	"set hold=freeze", "set hold=", "set finish=manual", "set finish=auto", "unpullable a", "set image-ids=no",
-	"push-side b", "push-side c", "push-side a", "person upgrades-side 9", "person drives 9", "person scales 5", "person scales 2",
+	"push-side 2", "push-side 3", "push-side 1", "person upgrades-side 8", "person drives 9", "person scales 5", "person scales 2",
 	"file bake=0s", "file batch=3", "file deadline=10s", "file limit=100%", "file on-deadline=hold",
 	"sleep 20s", "sleep 10m", "run 2s", "run 6s", "run 10s", "run 30s", "run 1m",
 }
@@ -260,7 +260,7 @@ func (w *walk) noteFailed(h History, d Decision) {
 	if w.failed == nil {
 		w.failed = map[string]bool{}
 	}
-	for letter := range strings.SplitSeq("a b c d e f 9", " ") {
+	for letter := range strings.SplitSeq("a b c d e f 9 1 2 3 8", " ") {
 		to, from := failed.To, failed.From
 		if digest(letter) == to.Digest && to.Digest != from.Digest || digest(letter) == to.Sidekicks["logger"].Digest && to.Sidekicks["logger"].Digest != from.Sidekicks["logger"].Digest {
 			w.failed[digest(letter)] = true

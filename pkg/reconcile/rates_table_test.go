@@ -85,18 +85,19 @@ func parseFigure(text string) (figure, bool) {
 	return f, err == nil
 }
 
-func writeRates(t *testing.T, table string) {
+// writeTable puts a table into its place in the page.
+func writeTable(t *testing.T, begin, end, table string) {
 	t.Helper()
 	page, err := os.ReadFile(gatesPage)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, isBegun := strings.Cut(string(page), ratesBegin)
-	_, after, isEnded := strings.Cut(rest, ratesEnd)
+	before, rest, isBegun := strings.Cut(string(page), begin)
+	_, after, isEnded := strings.Cut(rest, end)
 	if !isBegun || !isEnded {
-		t.Fatalf("%s has no place for the table: %s … %s", gatesPage, ratesBegin, ratesEnd)
+		t.Fatalf("%s has no place for the table: %s … %s", gatesPage, begin, end)
 	}
-	if err := os.WriteFile(gatesPage, []byte(before+ratesBegin+"\n"+table+"\n"+ratesEnd+after), 0o644); err != nil {
+	if err := os.WriteFile(gatesPage, []byte(before+begin+"\n"+table+"\n"+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 var (
 	ratesRuns  = flag.Int("rates.runs", 0, "simulate each cell of the gate's error rates so often; 0 is a few, compared with docs/gates.md")
+	ratesOnly  = flag.String("rates.only", "", "simulate only the cells whose name matches, and print how they end; for test/gateideas")
 	ratesWrite = flag.Bool("rates.write", false, "write the table in docs/gates.md anew")
 )
 
@@ -79,7 +81,9 @@ var (
 	clumps        = []int{1, 3, 8}
 )
 
-func cells() []cell {
+func cells() []cell { return grid(courses, requestCounts, splits, clumps) }
+
+func grid(courses []course, requestCounts, splits, clumps []int) []cell {
 	var all []cell
 	for _, n := range requestCounts {
 		for _, c := range courses {
@@ -155,6 +159,10 @@ func TestGateRates(t *testing.T) {
 		runs = fewRuns
 	}
 	all := cells()
+	if *ratesOnly != "" {
+		printRates(t, all, runs)
+		return
+	}
 	got := simulate(all, runs)
 	for i, c := range all {
 		if problem := c.promise(got[i]); problem != "" {
@@ -162,10 +170,23 @@ func TestGateRates(t *testing.T) {
 		}
 	}
 	if *ratesWrite {
-		writeRates(t, renderRates(all, got))
+		writeTable(t, ratesBegin, ratesEnd, renderRates(all, got))
 		return
 	}
 	compareRates(t, all, got)
+}
+
+// printRates simulates some cells and prints them; nothing is promised of them.
+func printRates(t *testing.T, all []cell, runs int) {
+	t.Helper()
+	only, err := regexp.Compile(*ratesOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = slices.DeleteFunc(all, func(c cell) bool { return !only.MatchString(c.String()) })
+	for i, o := range simulate(all, runs) {
+		t.Logf("cell: %s: %d %d %d", all[i], o.rollbacks, o.holds, o.runs)
+	}
 }
 
 // promise holds a measurement to what is promised: rollout-safety 3.5b and ruling

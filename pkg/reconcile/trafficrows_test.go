@@ -137,3 +137,48 @@ func TestH25ErrorsBeginAtTheEndOfTheBake(t *testing.T) {
 		t.Errorf("15 %% fail in the last minute: %s %s %s, action %q, want a rollback", f.Verdict, f.Code, f.Text(), d.Action)
 	}
 }
+
+// TestBaselineIsFrozenWhileAVersionIsJudged: what a version is held to is what ran
+// before it, from the first batch to the end of the probation, whatever the version
+// and its neighbours do meanwhile. Afterwards it is learned anew: another version
+// runs.
+func TestBaselineIsFrozenWhileAVersionIsJudged(t *testing.T) {
+	p := newPaper()
+	p.latency = 40
+	for i := range p.containers {
+		p.containers[i].ImageID = ""
+	}
+	p.run(time.Minute, func(Decision) {})
+	p.tag, p.seenAt = "b", p.now
+	p.wait(t, func(d Decision) bool { return d.Action == Upgrade })
+	base, usual := p.memory.lb.base, p.memory.lb.pace.usual
+	if base.counts.Requests == 0 || base.spread.requests == 0 || usual == 0 {
+		t.Fatalf("nothing was learned before the rollout: %+v, usual %v", base, usual)
+	}
+	p.behaviour["b"], p.latency = "errors=200", 60 // Within the limit, and worse than before.
+	phases := map[Phase]int{}
+	for p.history.Rollout != nil || p.history.Probation != nil {
+		p.run(2*time.Second, func(d Decision) {
+			phases[d.Phase]++
+			isJudged := p.history.Rollout != nil || p.history.Probation != nil
+			if isJudged && (p.memory.lb.base != base || p.memory.lb.pace.usual != usual) {
+				t.Fatalf("in %s the baseline became %+v, usual %v; want %+v, %v", d.Phase, p.memory.lb.base, p.memory.lb.pace.usual, base, usual)
+			}
+		})
+		if p.history.Rollout != nil && p.now.Sub(p.history.Rollout.Started) > time.Hour {
+			t.Fatalf("no end: %s %s", p.last.Phase, p.last.Reason)
+		}
+	}
+	for _, phase := range []Phase{Upgrading, Bake, Committing, Probation} {
+		if phases[phase] == 0 {
+			t.Errorf("the rollout was never in %s: %v", phase, phases)
+		}
+	}
+	if phases[Probation] < 20 {
+		t.Errorf("%d looks on probation, want its whole minute", phases[Probation])
+	}
+	p.run(10*time.Second, func(Decision) {})
+	if now := p.memory.counted().base; now.looks == 0 || now.looks > 10 || now.counts.Requests >= base.counts.Requests {
+		t.Errorf("after the probation the baseline is %+v, want that it is learned anew", now)
+	}
+}

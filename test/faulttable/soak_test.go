@@ -46,7 +46,9 @@ func TestC19WorkLeavesNothingBehind(t *testing.T) {
 
 		digest := w.pushAnew("v2", "last", behaviour{})
 		w.release(digest)
-		w.until(time.Minute, "a batch is through", func() bool { return w.decision().Phase == reconcile.Upgrading && len(w.history().Rollout.Containers) > 0 })
+		w.until(time.Minute, "a batch is through", func() bool {
+			return w.decision().Phase == reconcile.Upgrading && len(w.history().Rollout.Containers) > 0
+		})
 		w.kill()
 		w.start(w.dir)
 		w.until(10*time.Minute, "the new daemon has finished it", func() bool { h := w.history(); return h.Rollout == nil && h.Last.To.Digest == digest })
