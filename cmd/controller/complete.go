@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 )
 
 // completeTimeout bounds completion: a shell that waits is worse than one that
 // does not know.
-const completeTimeout = 2 * time.Second
+const completeTimeout = time.Second
 
 // completeTargets completes names of targets, and stack/service of everything that
 // Rancher runs.
@@ -27,6 +29,57 @@ func (o *options) completeMany(cmd *cobra.Command, args []string, begun string) 
 	names := o.completeNames(cmd, begun)
 	names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(args, n) })
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeFlagTargets is completeTargets for a flag, whatever arguments there are.
+func (o *options) completeFlagTargets(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	return o.completeTargets(cmd, nil, begun)
+}
+
+// completeStacks completes the stacks of targets and of what Rancher runs.
+func (o *options) completeStacks(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	_ = o.prepare(cmd)
+	ctx, cancel := context.WithTimeout(context.Background(), completeTimeout)
+	defer cancel()
+	r := o.reach(cmd)
+	keys := r.services(ctx)
+	if r.config != nil {
+		for i := range r.config.Targets {
+			keys = append(keys, r.config.Targets[i].Key())
+		}
+	}
+	var stacks []string
+	for _, key := range keys {
+		stack, _, _ := strings.Cut(key, "/")
+		if strings.HasPrefix(stack, begun) && !slices.Contains(args, stack) {
+			stacks = append(stacks, stack)
+		}
+	}
+	slices.Sort(stacks)
+	return slices.Compact(stacks), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completePast completes a target, and then its digests and rollouts, the newest
+// first.
+func (o *options) completePast(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return o.completeTargets(cmd, args, begun)
+	}
+	_ = o.prepare(cmd)
+	known, err := pastOfTarget(o.language, o.stateDir, keyOf(o.config, args[0]))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, id := range slices.Backward(known.order) {
+		r := known.rollouts[id]
+		for _, name := range []string{web.Short(r.To.Digest), id} {
+			if strings.HasPrefix(name, begun) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
 
 func (o *options) completeNames(cmd *cobra.Command, begun string) []string {

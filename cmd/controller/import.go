@@ -123,7 +123,8 @@ func exportCommand(o *options) *cobra.Command {
 		Long: `Read the named stacks (all but Rancher's own without a name) from Rancher and print a
 configuration as import does. Rancher is the one of the configuration, or of ` + variableURL + `,
 ` + variableAccessKey + ` and ` + variableSecretKey + ` when there is none. It only reads.`,
-		Example: `  drover export gf-chat > config/targets.yaml`,
+		Example:           `  drover export gf-chat > config/targets.yaml`,
+		ValidArgsFunction: o.completeStacks,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return exportStacks(cmd, o, args, host)
 		},

@@ -62,7 +62,7 @@ or when nothing could be told.`,
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.StringSliceVar(&names, "target", nil, "only rollouts of this target; repeatable")
 	f.StringVar(&since, "since", "", "only rollouts that began since: 720h, or a time such as 2006-01-02T15:04:05Z")
-	_ = cmd.RegisterFlagCompletionFunc("target", o.completeTargets)
+	_ = cmd.RegisterFlagCompletionFunc("target", o.completeFlagTargets) // The flag was just made.
 	return cmd
 }
 

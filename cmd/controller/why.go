@@ -32,7 +32,7 @@ may be shortened. The journal is enough; a running daemon is asked for the last 
 		Example: `  drover why parrot-rest
   drover why gf-chat/parrot-rest sha256:9ab0
   drover why parrot-rest parrot-rest-5f2c9a1b77aa --json`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: cobra.RangeArgs(1, 2), ValidArgsFunction: o.completePast,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			subject := ""
 			if len(args) == 2 {
