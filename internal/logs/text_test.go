@@ -42,10 +42,11 @@ func TestColoursAreStable(t *testing.T) {
 	seen := map[uint8]bool{}
 	for i := range 100 {
 		id := "1i" + string(rune('0'+i%10)) + string(rune('0'+i/10))
-		if ColourOf(id) != ColourOf(id) || ColourOf(id) > 15 || ColourOf(id) == 0 {
-			t.Errorf("ColourOf(%q) = %d", id, ColourOf(id))
+		colour, again := ColourOf(id), ColourOf(id)
+		if colour != again || colour > 15 || colour == 0 {
+			t.Errorf("ColourOf(%q) = %d, and then %d", id, colour, again)
 		}
-		seen[ColourOf(id)] = true
+		seen[colour] = true
 	}
 	if len(seen) < 8 {
 		t.Errorf("a hundred containers share %d colours", len(seen))

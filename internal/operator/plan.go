@@ -24,11 +24,16 @@ const (
 	Rollback Verb = "rollback"
 	// Cancel stops the upgrade under way, or a finish that hangs, where it is.
 	Cancel Verb = "cancel"
-	// Pause, Resume, Retry and Approve are decisions that only the daemon can
-	// remember.
-	Pause   Verb = "pause"
-	Resume  Verb = "resume"
-	Retry   Verb = "retry"
+
+	// The rest are decisions that only the daemon can remember.
+
+	// Pause stops every write but a rollback.
+	Pause Verb = "pause"
+	// Resume ends a pause, a hold or a stuck rollout.
+	Resume Verb = "resume"
+	// Retry lets a digest that was taken back be tried again.
+	Retry Verb = "retry"
+	// Approve lets the open rollout be finished when every gate has passed.
 	Approve Verb = "approve"
 )
 

@@ -167,7 +167,7 @@ func TestR21PlainHTTPOnlyWhenConfigured(t *testing.T) {
 	w.config.PlainHTTP = false
 	w.follow()
 	w.reset()
-	w.wantProblem(w.look(), observe.CauseUnusable, "HTTP response to HTTPS client")
+	w.wantProblem(w.look(), observe.CauseUnusable, "with plainHTTP: true")
 	if n := w.count(""); n != 0 {
 		t.Errorf("%d plain requests, want none", n)
 	}

@@ -178,6 +178,8 @@ func transportError(err error) *Error {
 		err = u.Err
 	}
 	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return &Error{Code: CodeUnusable, Message: "the registry answers in plain HTTP: put its host under registries in targets.yaml, with plainHTTP: true", Err: err}
 	case isCertificateError(err):
 		return &Error{Code: CodeUnusable, Message: err.Error(), Err: err}
 	case errors.Is(err, context.DeadlineExceeded):

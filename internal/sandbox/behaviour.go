@@ -97,8 +97,11 @@ var words = []word{
 
 // excluding are pairs of which a label may hold only one.
 var excluding = [][2]string{
-	{"never-healthy", "unhealthy-after"}, {"never-healthy", "flapping"}, {"unhealthy-after", "flapping"},
-	{"crash", "crash-after"}, {"refuse", "refuse-after"},
+	{"never-healthy", "unhealthy-after"},
+	{"never-healthy", "flapping"},
+	{"unhealthy-after", "flapping"},
+	{"crash", "crash-after"},
+	{"refuse", "refuse-after"},
 }
 
 // ParseBehaviour reads the label's value: behaviours separated by commas. An empty value serves.

@@ -12,11 +12,11 @@ import (
 // press answers a key. Ctrl-C leaves from everywhere.
 func (m Model) press(k tea.KeyPressMsg) (Model, tea.Cmd) {
 	key := k.String()
-	switch {
-	case key == "ctrl+c":
+	switch key {
+	case "ctrl+c":
 		m.isLeft = true
 		return m, tea.Quit
-	case key == "ctrl+z":
+	case "ctrl+z":
 		return m, tea.Suspend
 	}
 	switch m.mode {

@@ -159,7 +159,7 @@ func start(t *testing.T, width, height int) *running {
 	t.Setenv("TERM", "xterm-256color")
 	t.Setenv("NO_COLOR", "")
 	r := &running{terminal: newTerminal(t, width, height), world: newWorld(), ended: make(chan Model, 1)}
-	r.world.set(1, service(observe.StateActive, 0), idle())
+	r.set(1, service(observe.StateActive, 0), idle())
 	m := New("gf-chat/parrot-rest", "jo@desk", sessionActor{t.Context(), r.session()}, noon)
 	go func() {
 		last, err := Run(t.Context(), m, &Feed{Session: r.session(), Lines: r.world}, r.TTY, r.TTY)
@@ -173,12 +173,12 @@ func start(t *testing.T, width, height int) *running {
 
 // end waits until the program has left.
 func (r *running) end() Model {
-	r.terminal.t.Helper()
+	r.t.Helper()
 	select {
 	case m := <-r.ended:
 		return m
 	case <-time.After(30 * time.Second):
-		r.terminal.t.Fatal("the program does not end")
+		r.t.Fatal("the program does not end")
 		return Model{}
 	}
 }
@@ -299,7 +299,7 @@ func TestKeysAreAnsweredUnderLoad(t *testing.T) {
 // latency presses ? and another key in turn, and says how long each took to show,
 // sorted.
 func (r *running) latency(presses int) []time.Duration {
-	r.terminal.t.Helper()
+	r.t.Helper()
 	var took []time.Duration
 	for i := range presses {
 		isHelp := i%2 == 0

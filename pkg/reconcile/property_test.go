@@ -203,7 +203,7 @@ func (w *walk) check(in Input, h History, d Decision) {
 		} else if h.Rollout.Kind == Restore {
 			w.fail("I7: rolls back a rollback")
 		}
-	case NoAction:
+	case CancelUpgrade, NoAction: // What holds of every action is checked above.
 	}
 }
 
