@@ -5,44 +5,52 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
 // fleet is what goes on elsewhere. It is counted only when a start or a finish
 // may follow; thousands of idle targets do not count each other.
 func (c *Core) fleet(key string, t desired.Target, w observe.Wants) observe.Fleet {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	limits := c.config.Limits
 	f := observe.Fleet{
 		Self: c.parts.Self, ConservativeUntil: c.conservativeUntil, ObserveUntil: c.observeUntil, NotDurable: c.isFailed.Load(),
 		LimitEnvironment: limits.RolloutsPerEnvironment, LimitLoadBalancer: limits.RolloutsPerLoadBalancer, LimitRollbacks: limits.RollbacksPerHour,
 	}
-	var others []*state
-	if w.Fresh {
-		others = make([]*state, 0, len(c.states))
-		for other, s := range c.states {
-			if other != key {
-				others = append(others, s)
-			}
-		}
-	}
-	c.mu.Unlock()
 	hourAgo := c.parts.Now().Add(-time.Hour)
-	for _, s := range others {
-		h, _ := s.snapshot()
-		f.RollbacksLastHour += h.RollbacksSince(hourAgo)
-		if h.Rollout == nil {
+	if own := c.states[key]; own != nil {
+		_, f.RollbacksLastHour = own.standing(hourAgo)
+	}
+	if !w.Fresh {
+		return f
+	}
+	for other, s := range c.states {
+		if other == key {
+			continue
+		}
+		open, rollbacks := s.standing(hourAgo)
+		f.RollbacksLastHour += rollbacks
+		if open == nil {
 			continue
 		}
 		f.Open++
-		if sharesLoadBalancer(t, h.Rollout.Policy) {
+		if sharesLoadBalancer(&t, &open.Policy) {
 			f.OpenOnLoadBalancer++
 		}
 	}
-	f.RollbacksLastHour += c.History(key).RollbacksSince(hourAgo)
 	return f
 }
 
-func sharesLoadBalancer(a, b desired.Target) bool {
+// standing is what others want to know of a target: its open rollout, if there is one,
+// and its rollbacks since a time.
+func (s *state) standing(since time.Time) (open *reconcile.Rollout, rollbacks int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.history.Rollout, s.history.RollbacksSince(since)
+}
+
+func sharesLoadBalancer(a, b *desired.Target) bool {
 	x, y := a.Gates.LoadBalancer, b.Gates.LoadBalancer
 	return x != nil && y != nil && x.Name == y.Name
 }

@@ -22,6 +22,9 @@ const (
 	// renewAfter is how long Rancher must have been away for open connections to be
 	// doubted.
 	renewAfter = 3 * time.Second
+	// frame is the least time between two batches of lines: the screen is made anew for
+	// each, and keys wait meanwhile.
+	frame = 20 * time.Millisecond
 	// tagEvery is how often the registry is asked what the tag names.
 	tagEvery = 3 * time.Second
 )
@@ -170,14 +173,19 @@ func (f *Feed) askTag(ctx context.Context, l *Looked) observe.Image {
 	return f.tag
 }
 
-// read hands on lines in batches, as the follower merges them.
+// read hands on lines in batches, a frame apart at least: the follower gathers them
+// meanwhile.
 func (f *Feed) read(ctx context.Context, send func(any)) {
 	for {
 		lines, err := f.Lines.Next(ctx)
 		if err != nil {
 			return
 		}
+		at := time.Now()
 		send(Lines(slices.Clone(lines)))
+		if !sleep(ctx, frame-time.Since(at), nil) {
+			return
+		}
 	}
 }
 

@@ -88,8 +88,9 @@ func (p pane) add(lines []logs.Line) pane {
 	return p.forget()
 }
 
-// forget drops the oldest lines beyond the bounds. A tenth goes at once, so that
-// moving the rest costs little for each line.
+// forget drops the oldest lines beyond the bounds, a tenth at once. The others stay
+// where they are until the room behind them is used up: moving twenty thousand lines
+// is what a key would wait for.
 func (p pane) forget() pane {
 	if len(p.lines) <= keptLines && p.bytes <= keptBytes {
 		return p
@@ -99,10 +100,10 @@ func (p pane) forget() pane {
 		bytes -= len(p.lines[n].Text) + lineCost
 		n++
 	}
-	p.lines, p.bytes = slices.Clone(p.lines[n:]), bytes
+	p.lines, p.bytes = p.lines[n:], bytes
 	p.first += n
 	at, _ := slices.BinarySearch(p.shown, p.first)
-	p.shown = slices.Clone(p.shown[at:])
+	p.shown = p.shown[at:]
 	return p
 }
 

@@ -218,7 +218,7 @@ const (
 )
 
 // RollbacksSince counts this target's rollbacks after t.
-func (h History) RollbacksSince(t time.Time) int {
+func (h *History) RollbacksSince(t time.Time) int {
 	n := 0
 	for _, at := range h.Rollbacks {
 		if at.After(t) {
