@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -49,15 +48,9 @@ is rolled back, and the next start goes on from the journal.`,
 	}
 }
 
-// gcPercent makes the collector run twice as often as Go's default: a daemon lives
-// for months and allocates little, so memory is dearer than the time.
-const gcPercent = 50
-
 // runDaemon is the daemon from start to end.
 func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	setCollector()
 	source, err := desired.NewSource(o.config)
 	if err != nil {
 		return err
@@ -65,6 +58,7 @@ func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
 	var r *reloader
 	var d *daemon
 	runners := []controller.Runner{
+		{Name: "memory", Run: giveBack},
 		{Name: "configuration", Run: func(ctx context.Context) error { return r.run(ctx) }},
 		{Name: "web server", Run: func(ctx context.Context) error {
 			return web.Serve(ctx, web.SocketPath(o.stateDir), web.Handler(d.control, d.api()))

@@ -34,6 +34,8 @@ type peers struct {
 	// url is Rancher's, ca a file with the registry's certificate.
 	url, ca string
 	dir     string
+	// relist is how often the daemon lists Rancher; 0 is its default.
+	relist time.Duration
 	// changed holds a token when a container changed.
 	changed chan struct{}
 }
@@ -217,7 +219,11 @@ func await(b *testing.B, limit time.Duration, what string, is func() bool) {
 func (p *peers) config(b *testing.B, head, policy string, targets []target) string {
 	b.Helper()
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "apiVersion: drover/v1\nowner: bench\nrancher: {url: %s, environment: dev, accessKey: {env: BENCH_ACCESS_KEY}, secretKey: {env: BENCH_SECRET_KEY}}\n%s\ndefaults: %s\ntargets:\n", p.url, head, policy)
+	relist := ""
+	if p.relist > 0 {
+		relist = fmt.Sprintf(", relist: %s", p.relist)
+	}
+	fmt.Fprintf(&text, "apiVersion: drover/v1\nowner: bench\nrancher: {url: %s%s, environment: dev, accessKey: {env: BENCH_ACCESS_KEY}, secretKey: {env: BENCH_SECRET_KEY}}\n%s\ndefaults: %s\ntargets:\n", p.url, relist, head, policy)
 	for _, t := range targets {
 		fmt.Fprintf(&text, "- {name: %s, stack: %s, service: %s, image: %q%s}\n", t.service, t.stack, t.service, p.registry.Ref(t.repository, t.tag), t.gates)
 	}

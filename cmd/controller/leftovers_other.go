@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// dropBinaryPages is for Linux.
+func dropBinaryPages() {}
