@@ -126,7 +126,11 @@ func serviceNamed(name string, targets []desired.Target) (logs.ServiceName, erro
 	}
 	stack, service, isPath := strings.Cut(name, "/")
 	if !isPath || stack == "" || service == "" || strings.Contains(service, "/") {
-		return logs.ServiceName{}, usage("%q is neither stack/service nor the name of a target", name)
+		var names []string
+		for i := range targets {
+			names = append(names, targets[i].Name)
+		}
+		return logs.ServiceName{}, usage("%q is neither stack/service nor the name of a target%s", name, thereAre(names))
 	}
 	return logs.ServiceName{Stack: stack, Service: service}, nil
 }

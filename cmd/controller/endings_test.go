@@ -26,6 +26,7 @@ var endings = map[string]map[int]string{
 	"completion": {exitOK: "usage", exitUsage: "usage"},
 	"version":    {exitOK: "usage", exitUsage: "usage"},
 	"schema":     {exitOK: "validate", exitUsage: "usage"},
+	"man":        {exitOK: "usage", exitFailed: "usage", exitUsage: "usage"},
 
 	"run":         {exitOK: "TestCommandsAgainstARunningWorld", exitFailed: "nodaemon", exitUsage: "usage"},
 	"healthcheck": {exitOK: "TestCommandsAgainstARunningWorld", exitFailed: "nodaemon", exitUsage: "usage"},

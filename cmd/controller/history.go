@@ -103,7 +103,7 @@ func keyOf(path, name string) string {
 func pastOf(stateDir string, now time.Time) ([]past, error) {
 	r, err := journal.OpenReadOnly(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no journal in %s", stateDir)
+		return nil, errNoJournal(stateDir)
 	}
 	if err != nil {
 		return nil, err
@@ -121,6 +121,11 @@ func pastOf(stateDir string, now time.Time) ([]past, error) {
 		rollouts = append(rollouts, *p)
 	}
 	return rollouts, err
+}
+
+// errNoJournal says that a state directory has none, and what makes one.
+func errNoJournal(stateDir string) error {
+	return fmt.Errorf("no journal in %s: `drover run` writes one; --state-dir names another place", stateDir)
 }
 
 // folding are all rollouts of a journal, in the order in which they began.
@@ -173,6 +178,10 @@ func (f *folding) takeVerdicts(e journal.Entry) error {
 }
 
 func printHistory(out io.Writer, rollouts []past) error {
+	if len(rollouts) == 0 {
+		_, err := fmt.Fprintln(out, "no rollout yet")
+		return err
+	}
 	rows := [][]string{{"STARTED", "TARGET", "ROLLOUT", "FROM", "TO", "TOOK", "OUTCOME", "VERDICT", "BY", "REASON"}}
 	for i := range rollouts {
 		p := &rollouts[i]
@@ -195,7 +204,7 @@ func printHistory(out io.Writer, rollouts []past) error {
 func verifyJournal(out io.Writer, stateDir string, asJSON bool) error {
 	reports, err := journal.VerifyDir(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no journal in %s", stateDir)
+		return errNoJournal(stateDir)
 	}
 	if err != nil {
 		return fmt.Errorf("the journal is not intact: %w", err)

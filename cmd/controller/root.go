@@ -57,11 +57,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err == nil || errors.As(err, &exit) && exit.cause == nil {
 		return code
 	}
-	text := "drover: " + strings.TrimRight(textIn(o.language, err), "\n")
+	text := strings.TrimRight(textIn(o.language, err), "\n")
 	if code == exitUsage {
-		text += "; see " + called.CommandPath() + " --help"
+		text = misused(text, called)
 	}
-	fmt.Fprintln(errOut, text)
+	fmt.Fprintln(errOut, "drover: "+text)
 	return code
 }
 
@@ -111,6 +111,7 @@ Exit codes:
 		root.AddCommand(make())
 	}
 	sayArguments(root)
+	knowOtherWords(root)
 	useHelp(root)
 	return root, o
 }

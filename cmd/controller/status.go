@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -102,7 +103,11 @@ func chosen(views []web.View, names []string) ([]web.View, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(views, func(v web.View) bool { return v.Target == name || v.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("no target %q", name)
+			var known []string
+			for j := range views {
+				known = append(known, cmp.Or(views[j].Name, views[j].Target))
+			}
+			return nil, fmt.Errorf("no target %q%s", name, thereAre(known))
 		}
 		some = append(some, views[i])
 	}

@@ -158,8 +158,8 @@ var chinese = map[string]string{
 	"%s: %s told to %s, by %s":                                                    "%s：%s 已告知 %s，操作人 %s",
 
 	// why.
-	"no journal in %s":                "%s 中没有日志（journal）",
-	"nothing is known of a target %q": "对目标 %q 一无所知",
+	"no journal in %s: `drover run` writes one; --state-dir names another place": "%s 中没有日志（journal）：`drover run` 会写入；--state-dir 可指定其它位置",
+	"nothing is known of a target %q":                                            "对目标 %q 一无所知",
 	"no rollout and no digest of %s begins with %q in the journal; a digest that was never started is explained by `drover why %s` while the tag names it": "日志（journal）中 %s 没有以 %q 开头的发布或 digest；从未开始过的 digest，在标签指向它时由 `drover why %s` 解释",
 	"%s is %s since %s (%s)%s":                      "%s 处于 %s，自 %s 起（%s）%s",
 	", a person should look":                        "，需要人来看一下",
