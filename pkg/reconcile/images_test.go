@@ -39,8 +39,9 @@ func TestImagesThatNeedNotBeEqual(t *testing.T) {
 		change func(p *paper)
 		code   Code
 	}{
-		"not seen": {func(p *paper) { p.containers[2].ImageID = "" }, CodeNothingToDo},
-		"stopped":  {func(p *paper) { p.containers[2].State, p.containers[2].ImageID = "stopped", "config-b" }, CodeNothingToDo},
+		"not seen":           {func(p *paper) { p.containers[2].ImageID = "" }, CodeNothingToDo},
+		"stopped":            {func(p *paper) { p.containers[2].State, p.containers[2].ImageID = "stopped", "config-b" }, CodeNothingToDo},
+		"of another version": {func(p *paper) { p.containers[2].Version, p.containers[2].ImageID = "v9", "config-b" }, CodeNothingToDo},
 		"sidekick": {func(p *paper) {
 			p.containers = append(p.containers, observe.Container{ID: "1i9", LaunchName: "logger", State: "running", ImageID: "config-l"})
 		}, CodeNothingToDo},
