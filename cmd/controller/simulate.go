@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -122,7 +123,7 @@ func simulateOne(stateDir string, p *past, back string, config *desired.Config) 
 		return unknown("the file has no such target")
 	}
 	dir := controller.EvidenceDir(stateDir)
-	data, err := os.ReadFile(evidence.Path(dir, p.ID))
+	data, err := readEvidence(evidence.Path(dir, p.ID))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return unknown("its evidence is gone; that of the newest rollouts is kept")
@@ -131,7 +132,7 @@ func simulateOne(stateDir string, p *past, back string, config *desired.Config) 
 	}
 	var next []byte
 	if back != "" {
-		next, _ = os.ReadFile(evidence.Path(dir, back)) // Without it the probation's last look is missing, no more.
+		next, _ = readEvidence(evidence.Path(dir, back)) // Without it the probation's last look is missing, no more.
 	}
 	recording, err := simulation.Read(data, next)
 	if err != nil {
@@ -142,6 +143,17 @@ func simulateOne(stateDir string, p *past, back string, config *desired.Config) 
 		return unknown("its evidence cannot be decided again: " + err.Error())
 	}
 	return result
+}
+
+// maxEvidence bounds a file that is read: several times what a daemon writes.
+const maxEvidence = 64 << 20
+
+func readEvidence(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxEvidence {
+		return nil, fmt.Errorf("%s has %d bytes, more than any daemon writes", path, info.Size())
+	}
+	return os.ReadFile(path)
 }
 
 // simulatedExit is 3 when something would have ended otherwise.
