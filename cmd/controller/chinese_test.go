@@ -53,6 +53,34 @@ func TestChineseAsPromised(t *testing.T) {
 	}
 }
 
+// TestWatchInChinese: the screen, a refusal and the farewell, in a pseudo-terminal.
+func TestWatchInChinese(t *testing.T) {
+	w, err := sandbox.Start(t.Context(), fastWorld("serve"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	for _, variable := range append(rancherEnv(w.Info()), "LANG=zh_CN.UTF-8", "LC_ALL=", "LC_MESSAGES=") {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+	t.Chdir(t.TempDir())
+	d := newDesk(t, castWidth, castHeight)
+	left := make(chan int, 1)
+	key := sandbox.Stack + "/" + sandbox.Service
+	go func() { left <- run(t.Context(), []string{"watch", key, "--by", "jo"}, d.TTY, d.TTY, d.TTY) }()
+	var said bytes.Buffer
+	for _, step := range []struct{ press, sees string }{
+		{"", "没有守护进程"}, {"?", "按任意键返回"}, {"?", "负载均衡"}, {"f", "没有进行中的升级"}, {"q", "没有改动 " + key},
+	} {
+		d.Press(step.press)
+		d.sees(&said, step.sees)
+	}
+	if code := <-left; code != exitOK {
+		t.Errorf("watch ends with %d", code)
+	}
+}
+
 // awaitUpgraded waits until every new container runs, so that what is said is the
 // same each time.
 func awaitUpgraded(t *testing.T) {
