@@ -152,15 +152,15 @@ func (c *cache) replace(l listing, at time.Time) news {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var n news
-	before, still := c.records(), c.stillHeld(l.still)
+	before, old, still := c.records(), maps.Clone(c.services), c.stillHeld(l.still)
 	c.stacks, c.hosts, c.covered = l.stacks, l.hosts, l.keys
 	for id, s := range l.services {
 		k := keyOf(s.view)
 		if !c.followed[k] {
 			continue
 		}
-		if old, ok := c.ids[k]; ok {
-			c.dropService(old)
+		if other, ok := c.ids[k]; ok {
+			c.dropService(other)
 		}
 		c.dropService(id)
 		c.putService(k, &record{view: s.view, told: s.told})
@@ -182,8 +182,8 @@ func (c *cache) replace(l listing, at time.Time) news {
 	}
 	c.pruneImages()
 	c.seenAt, c.live, c.fault = at, true, nil
+	c.keepSame(old, l.services)
 	n.changed = c.differing(before, c.records())
-	c.keepSame(before)
 	return n
 }
 
@@ -200,11 +200,10 @@ func (c *cache) stillHeld(ids []string) []*cached {
 
 // keepSame puts the records of before back where those in force say the same: what
 // is held from one listing to the next then stays where it is in memory.
-func (c *cache) keepSame(before map[Key]*record) {
-	for k, old := range before {
-		r := c.services[c.ids[k]]
-		if r != nil && slices.Equal(r.held, old.held) && r.isToldAs(old) {
-			c.services[old.view.ID] = old
+func (c *cache) keepSame(before, listed map[string]*record) {
+	for id, old := range before {
+		if r := c.services[id]; r != nil && listed[id] == old && slices.Equal(r.held, old.held) {
+			c.services[id] = old
 		}
 	}
 }
