@@ -1,6 +1,8 @@
 package rancher
 
 import (
+	"bytes"
+	"hash/maphash"
 	"iter"
 	"maps"
 	"reflect"
@@ -22,6 +24,8 @@ type cache struct {
 	mu sync.RWMutex
 	// followed are the services of interest.
 	followed map[Key]bool
+	// seed is for the sums of what was read; another set of services makes another one.
+	seed maphash.Seed
 	// covered are those that the last listing looked for.
 	covered map[Key]bool
 	// stacks are the names of the stacks of interest, by id.
@@ -66,6 +70,9 @@ type cached struct {
 	external string
 	// services are the ids of the followed services it belongs to.
 	services []string
+	// sum is that of the bytes in a listing that told the same, 0 when none did. It is the
+	// one thing that changes, and only the goroutine that lists reads it.
+	sum uint64
 }
 
 // unreferencedImages is how many image ids of unknown containers are kept: the
@@ -78,7 +85,7 @@ const maxActionSets = 64
 // newCache is an empty picture.
 func newCache() *cache {
 	return &cache{
-		followed: map[Key]bool{}, covered: map[Key]bool{}, stacks: map[string]string{},
+		followed: map[Key]bool{}, seed: maphash.MakeSeed(), covered: map[Key]bool{}, stacks: map[string]string{},
 		services: map[string]*record{}, ids: map[Key]string{}, containers: map[string]*cached{}, actions: map[string][]string{},
 		images: map[string]string{}, hosts: map[string]bool{},
 	}
@@ -128,7 +135,7 @@ func (c *cache) follow(keys []Key) (added bool) {
 	for k := range followed {
 		added = added || !c.followed[k]
 	}
-	c.followed = followed
+	c.followed, c.seed = followed, maphash.MakeSeed()
 	for id, r := range c.services {
 		if !followed[keyOf(r.view)] {
 			c.dropService(id)
@@ -221,6 +228,31 @@ func (c *cache) known(r *record) *record {
 		return old
 	}
 	return r
+}
+
+// toldBefore is the container that a listing tells of with the very bytes that it told of
+// it with before, and that nothing else was told of since; nil when it must be read.
+// Reading is what a listing without news costs.
+func (c *cache) toldBefore(raw []byte) (held *cached, sum uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	sum = maphash.Bytes(c.seed, raw)
+	rest, ok := bytes.CutPrefix(raw, []byte(`{"id":"`)) // As Rancher begins (rancher-api 14.4).
+	id, _, _ := bytes.Cut(rest, []byte(`"`))
+	if held = c.containers[string(id)]; !ok || held == nil || held.sum != sum || sum == 0 {
+		return nil, sum
+	}
+	return held, sum
+}
+
+// mark remembers which bytes told what is held of a container. One of several
+// services is read each time: another of them may have become known.
+func (c *cache) mark(w *wireContainer, sum uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held := c.containers[w.ID]; held != nil && len(w.ServiceIDs) == 1 {
+		held.sum = sum
+	}
 }
 
 // isStill says that a container looks as it is held, and belongs to the same of the
@@ -398,7 +430,7 @@ func (c *cache) ofKnown(held *cached) *cached {
 		return held
 	}
 	next := *held
-	next.services = slices.DeleteFunc(slices.Clone(held.services), isUnknown)
+	next.sum, next.services = 0, slices.DeleteFunc(slices.Clone(held.services), isUnknown)
 	return &next
 }
 
@@ -458,7 +490,7 @@ func (c *cache) leave(service string, held *cached) {
 		return
 	}
 	next := *held
-	next.services = slices.DeleteFunc(slices.Clone(held.services), func(id string) bool { return id == service })
+	next.sum, next.services = 0, slices.DeleteFunc(slices.Clone(held.services), func(id string) bool { return id == service })
 	c.containers[held.view.ID] = &next
 	for _, other := range next.services {
 		r := *c.services[other]

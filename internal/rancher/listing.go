@@ -2,7 +2,9 @@ package rancher
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -45,21 +47,39 @@ func (c *Client) listing(ctx context.Context, known *cache) (listing, error) {
 	if err != nil || len(l.services) == 0 {
 		return l, err
 	}
-	return l, listEach(ctx, c, "/containers", f.containers(), "container", func(w *wireContainer) error {
-		for _, id := range w.ServiceIDs {
-			if _, ok := l.services[id]; !ok || !isID(w.ID, "1i") || isGone(w.State) {
-				continue
-			}
-			if known.isStill(w, l.services) {
-				l.still = append(l.still, w.ID)
-			} else {
-				l.containers[w.ID] = *w
-			}
-			c.grants.learnContainer(w.ID, id)
-			return nil
+	return l, listEach(ctx, c, "/containers", f.containers(), "container", func(raw *json.RawMessage) error {
+		return c.take(&l, *raw, known)
+	})
+}
+
+// take takes a container into a listing.
+func (c *Client) take(l *listing, raw []byte, known *cache) error {
+	held, sum := known.toldBefore(raw)
+	if held != nil {
+		if i := slices.IndexFunc(held.services, func(id string) bool { return l.services[id] != nil }); i >= 0 {
+			l.still = append(l.still, held.view.ID)
+			c.grants.learnContainer(held.view.ID, held.services[i])
 		}
 		return nil
-	})
+	}
+	var w wireContainer
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return jsonError(err)
+	}
+	for _, id := range w.ServiceIDs {
+		if _, ok := l.services[id]; !ok || !isID(w.ID, "1i") || isGone(w.State) {
+			continue
+		}
+		if known.isStill(&w, l.services) {
+			known.mark(&w, sum)
+			l.still = append(l.still, w.ID)
+		} else {
+			l.containers[w.ID] = w
+		}
+		c.grants.learnContainer(w.ID, id)
+		return nil
+	}
+	return nil
 }
 
 // filters are the queries by which a listing asks for no more than it needs.
