@@ -65,6 +65,9 @@ type rates struct {
 	allowed float64
 	// judged are the steps of the new side.
 	judged steps
+	// felt is the least share of failing requests that users feel: below it a version
+	// may be worse than the old one and is let be.
+	felt float64
 	// width is φ for bounds; phi is φ that is known, and failures what it was learned
 	// from.
 	width, phi, failures float64
@@ -85,7 +88,7 @@ const (
 // rates are made from the baseline and what is allowed. Failures that clump tell as
 // much as fewer of them would, so the baseline counts for n/φ requests (layer D).
 func (b *baseline) rates(limit float64) rates {
-	r := rates{width: b.spread.phi()}
+	r := rates{width: b.spread.phi(), felt: min(mostFelt, max(limit, leastRate))}
 	r.phi, r.failures = b.spread.told()
 	if n := float64(b.counts.Requests) / r.width; n > 0 {
 		r.usual = wilson(float64(b.counts.Failures)/r.width, n, quantile87)

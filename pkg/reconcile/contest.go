@@ -46,8 +46,10 @@ const (
 )
 
 const (
-	minFailures     = 3
-	minFailureShare = 0.02
+	minFailures = 3
+	// mostFelt is what share of its requests a version must fail at most to be called
+	// worse than the old one; what it may fail, where that is less.
+	mostFelt = 0.02
 	// latestOfNew is where half of the latest requests is forgotten.
 	latestOfNew = 1000
 	// evidenceToFail is what E must reach by itself, evidenceToBlame what it must
@@ -161,7 +163,7 @@ func (c *contest) accuse(r *rates) accusation {
 	l, cusum := c.absolute.l/phi, c.absolute.c/phi
 	a := accusation{evidence: c.evidence.value(tempered(phi)), sum: max(l, cusum), phi: phi}
 	isSpread := c.interval.isSpread() && c.fresh.Failures >= minFailures
-	isFelt := float64(c.fresh.Failures) >= minFailureShare*float64(c.fresh.Requests)
+	isFelt := float64(c.fresh.Failures) >= r.felt*float64(c.fresh.Requests)
 	a.hasControl = float64(c.absolute.old.requests) >= quietShare*float64(c.absolute.fresh.requests)
 	a.isBurst = c.run >= minBurst && float64(c.run) >= r.burst(phi, c.run == c.fresh.Requests)
 	a.isWorse = isSpread && isFelt && a.evidence >= evidenceToFail

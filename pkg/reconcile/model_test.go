@@ -24,7 +24,7 @@ var disturbances = []string{
 	"person rolls-back", "person finishes", "person cancels", "person upgrades 9",
 	"person aborts", "person finishes-early", "person resumes",
 	"push c", "behave b crash", "behave b dumb", "behave c errors=1", "set blind=yes", "set blind=no",
-	"person scales 3", "person scales 1", "person drives 9", "person upgrades-side 8", "push-side 2", "file bake=0s", "file deadline=10s",
+	"person scales 3", "person scales 1", "person drives 9", "person upgrades-side 8", "push-side 2", "set pause=yes", "file bake=0s", "file deadline=10s",
 }
 
 const (
@@ -208,7 +208,7 @@ func (b *branch) key() uint64 {
 // settle ends what is wrong and asks where the world comes to rest, past every
 // deadline.
 func (b *branch) settle() {
-	b.blind, b.lost, b.dies = false, false, false
+	b.blind, b.lost, b.dies, b.target.Pause = false, false, false, false
 	delete(b.behaviour, "b")
 	delete(b.behaviour, "c")
 	for range 100 {

@@ -2,7 +2,9 @@ package reconcile
 
 import (
 	"fmt"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,6 +85,28 @@ func parseFigure(text string) (figure, bool) {
 		f.hold, err = strconv.ParseFloat(strings.Trim(hold, "()"), 64)
 	}
 	return f, err == nil
+}
+
+// rewriteRates writes some cells anew and leaves the others as the page has them.
+func rewriteRates(t *testing.T, some []cell, got []outcome) {
+	t.Helper()
+	page, err := os.ReadFile(gatesPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := parseRates(string(page))
+	all := cells()
+	merged := make([]outcome, len(all))
+	for i, c := range all {
+		if n := slices.Index(some, c); n >= 0 {
+			merged[i] = got[n]
+			continue
+		}
+		f := table[c.known()]
+		runs := float64(got[0].runs)
+		merged[i] = outcome{runs: got[0].runs, rollbacks: int(math.Round(f.rollback * runs)), holds: int(math.Round(f.hold * runs))}
+	}
+	writeTable(t, ratesBegin, ratesEnd, renderRates(all, merged))
 }
 
 // writeTable puts a table into its place in the page.

@@ -17,7 +17,7 @@ import (
 
 var (
 	ratesRuns  = flag.Int("rates.runs", 0, "simulate each cell of the gate's error rates so often; 0 is a few, compared with docs/gates.md")
-	ratesOnly  = flag.String("rates.only", "", "simulate only the cells whose name matches, and print how they end; for test/gateideas")
+	ratesOnly  = flag.String("rates.only", "", "simulate only the cells whose name matches, and print how they end; with -rates.write they are written anew")
 	ratesWrite = flag.Bool("rates.write", false, "write the table in docs/gates.md anew")
 )
 
@@ -184,8 +184,12 @@ func printRates(t *testing.T, all []cell, runs int) {
 		t.Fatal(err)
 	}
 	all = slices.DeleteFunc(all, func(c cell) bool { return !only.MatchString(c.String()) })
-	for i, o := range simulate(all, runs) {
+	got := simulate(all, runs)
+	for i, o := range got {
 		t.Logf("cell: %s: %d %d %d", all[i], o.rollbacks, o.holds, o.runs)
+	}
+	if *ratesWrite {
+		rewriteRates(t, all, got)
 	}
 }
 

@@ -157,6 +157,18 @@ var ideas = []idea{
 		cells:   cells(both("1 → 10 %", "1000", "8"), both("1 → 1 %", "1000", "8")),
 	},
 	{
+		name:    "believe the comparison from half of the limit on, not from the limit",
+		why:     "takes back versions that fail less than they may; little is gained",
+		changes: []change{{"baseline.go", "felt: min(mostFelt, max(limit, leastRate))", "felt: min(mostFelt, max(limit/2, leastRate))"}},
+		cells:   cells(both("0.1 → 1 %", "1000", "1"), both("1 → 1 %", "1000", "1"), both("1 → 1 %", "1000", "3"), both("1 → 1 %", "1000", "8")),
+	},
+	{
+		name:    "hold a version to its baseline alone, not to a quarter of the limit",
+		why:     "the same",
+		changes: []change{{"baseline.go", "strictness = 0.25", "strictness = 0.05"}},
+		cells:   cells(both("0.1 → 1 %", "1000", "1"), both("0.1 → 0.1 %", "1000", "1"), both("0.1 → 0.1 %", "1000", "3"), both("0.1 → 0.1 %", "1000", "8")),
+	},
+	{
 		name:    "p₀ at the limit, whatever the baseline",
 		why:     "a service that used to be clean is held to too little",
 		changes: []change{{"baseline.go", "strictness = 0.25", "strictness = 1"}},
