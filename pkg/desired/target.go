@@ -32,12 +32,20 @@ func (t Target) PolicyHash() string {
 
 // Target finds a target by its name or by stack/service.
 func (c *Config) Target(name string) (Target, bool) {
-	for _, t := range c.Targets {
-		if strings.EqualFold(t.Name, name) || strings.EqualFold(t.Key(), name) {
-			return t, true
+	for i := range c.Targets {
+		if t := &c.Targets[i]; strings.EqualFold(t.Name, name) || t.isAt(name) {
+			return *t, true
 		}
 	}
 	return Target{}, false
+}
+
+// isAt says that a key is the target's, in any case. Each look at a target asks it of
+// thousands of others, so it makes no key.
+func (t *Target) isAt(key string) bool {
+	stack := len(t.Stack)
+	return len(key) == stack+1+len(t.Service) && key[stack] == '/' &&
+		strings.EqualFold(key[stack+1:], t.Service) && strings.EqualFold(key[:stack], t.Stack)
 }
 
 // LoadBalancer finds a load balancer by name.
