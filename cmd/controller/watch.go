@@ -44,6 +44,7 @@ TARGET is a name of the configuration or any stack/service, IMAGE what a target
 follows or a service runs; nothing is every target. Of several services the first
 that is rolled out is shown: the one that began last when some are already.
 It works without the daemon and for services that nobody targets, by Rancher alone.
+A Rancher, a daemon or a network that goes away is waited for, and a laptop may sleep.
 In a pipe it tells the same in lines, and ends with the rollout.`,
 		Example: `  git push && drover watch parrot-rest
   git push && drover watch   # whichever target it is that CI pushes
