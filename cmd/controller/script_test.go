@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,14 @@ func (t tidy) Run() int {
 	// run beside each other cannot set it.
 	if err := os.Setenv("TERM", "xterm-256color"); err != nil {
 		panic(err)
+	}
+	// Tests of whole rollouts wait for nearly all of their time: twice as many as there
+	// are processors leave half of two processors idle.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
 	}
 	return t.m.Run()
 }
