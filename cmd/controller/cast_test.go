@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -300,15 +301,14 @@ func TestPictureIsOfTheCast(t *testing.T) {
 func (r recording) milestones(t *testing.T) map[string]string {
 	t.Helper()
 	screen := vt.NewEmulator(r.header.Width, r.header.Height)
-	go func() { // What the program asks its terminal was answered when it ran.
-		answers := make([]byte, 1024)
-		for {
-			if _, err := screen.Read(answers); err != nil {
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() { _ = screen.Close() })
+	var answered sync.WaitGroup
+	answered.Go(func() { // What the program asks its terminal was answered when it ran.
+		_, _ = io.Copy(io.Discard, screen)
+	})
+	t.Cleanup(func() {
+		_ = screen.InputPipe().(io.Closer).Close() // Its Close is not for use beside Read.
+		answered.Wait()
+	})
 	found := map[string]string{}
 	for _, e := range r.events {
 		if name, ok := strings.CutPrefix(e.data, milestone); ok && e.code == "m" {
