@@ -52,8 +52,8 @@ type cache struct {
 	fault error
 }
 
-// record is what is held of a service. It is never changed once it is filed: an edit
-// files another one, so that before and after are compared without a copy.
+// record is what is held of a service. What it shows is never changed once it is filed:
+// an edit files another one, so that before and after are compared without a copy.
 type record struct {
 	// view has no containers.
 	view observe.Service
@@ -61,6 +61,12 @@ type record struct {
 	told wireIDs
 	// held are those that are known, in the order of their ids.
 	held []*cached
+	// sum is that of the bytes in a listing that told view and told, as in cached.
+	sum uint64
+	// stack and hidden are what else the view was made from: the stack's id, and that
+	// secrets are not shown.
+	stack  string
+	hidden bool
 }
 
 // cached is a container in the cache; it is not changed either.
@@ -170,7 +176,7 @@ func (c *cache) replace(l listing, at time.Time) news {
 			c.dropService(other)
 		}
 		c.dropService(id)
-		c.putService(k, &record{view: s.view, told: s.told})
+		c.putService(k, &record{view: s.view, told: s.told, sum: s.sum, stack: s.stack, hidden: s.hidden})
 	}
 	for _, held := range still {
 		c.dropContainer(held.view.ID) // Those of services that were not listed.
@@ -222,9 +228,10 @@ func (r *record) isToldAs(other *record) bool {
 
 // known is the record that tells what a fresh one does: it, when it is the first to.
 func (c *cache) known(r *record) *record {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if old := c.services[r.view.ID]; old != nil && old.isToldAs(r) {
+		old.sum, old.stack, old.hidden = r.sum, r.stack, r.hidden
 		return old
 	}
 	return r
@@ -237,12 +244,34 @@ func (c *cache) toldBefore(raw []byte) (held *cached, sum uint64) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	sum = maphash.Bytes(c.seed, raw)
-	rest, ok := bytes.CutPrefix(raw, []byte(`{"id":"`)) // As Rancher begins (rancher-api 14.4).
-	id, _, _ := bytes.Cut(rest, []byte(`"`))
-	if held = c.containers[string(id)]; !ok || held == nil || held.sum != sum || sum == 0 {
+	if held = c.containers[string(leadingID(raw))]; held == nil || held.sum != sum || sum == 0 {
 		return nil, sum
 	}
 	return held, sum
+}
+
+// serviceToldBefore is toldBefore for a service, which is also made from what is not in
+// the bytes: its stack's name, and whether secrets are shown.
+func (c *cache) serviceToldBefore(raw []byte, stacks map[string]string, hidden bool) (r *record, sum uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	sum = maphash.Bytes(c.seed, raw)
+	r = c.services[string(leadingID(raw))]
+	if r == nil || r.sum != sum || sum == 0 || r.hidden != hidden || stacks[r.stack] != r.view.Stack {
+		return nil, sum
+	}
+	return r, sum
+}
+
+// leadingID is the id that a resource begins with, as Rancher writes it; empty when it
+// begins otherwise.
+func leadingID(raw []byte) []byte {
+	rest, ok := bytes.CutPrefix(raw, []byte(`{"id":"`))
+	id, _, isWhole := bytes.Cut(rest, []byte(`"`))
+	if !ok || !isWhole {
+		return nil
+	}
+	return id
 }
 
 // mark remembers which bytes told what is held of a container. One of several

@@ -35,10 +35,19 @@ func (c *Client) listing(ctx context.Context, known *cache) (listing, error) {
 		return l, err
 	}
 	hidden, _ := c.secretsHidden(ctx)
-	err = listEach(ctx, c, "/services", f.ofServices(l.stacks), "service", func(s *wireService) error {
+	err = listEach(ctx, c, "/services", f.ofServices(l.stacks), "service", func(raw *json.RawMessage) error {
+		r, sum := known.serviceToldBefore(*raw, l.stacks, hidden)
+		if r != nil {
+			l.services[r.view.ID] = r
+			return nil
+		}
+		var s wireService
+		if err := json.Unmarshal(*raw, &s); err != nil {
+			return jsonError(err)
+		}
 		k := Key{Stack: l.stacks[s.StackID], Service: s.Name}
 		if keys[k] && s.isService() && !isGone(s.State) {
-			l.services[s.ID] = known.known(&record{view: s.view(k.Stack, time.Time{}, hidden), told: s.InstanceIDs})
+			l.services[s.ID] = known.known(&record{view: s.view(k.Stack, time.Time{}, hidden), told: s.InstanceIDs, sum: sum, stack: same(s.StackID), hidden: hidden})
 			c.grants.learnService(s.ID, k)
 			c.learnStack(s.StackID, k.Stack)
 		}
