@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -326,5 +327,134 @@ func TestFinishedIsProvedOnceMore(t *testing.T) {
 	}
 	if d := Decide(in); d.Phase != Committing || !d.Alert {
 		t.Errorf("after %s: %s, alert %t; want that a person is called", settleMixed, d.Phase, d.Alert)
+	}
+}
+
+// ofNew changes the containers of the new version in an input.
+func ofNew(in *Input, change func(*observe.Container)) {
+	for i := range in.Observed.Service.Containers {
+		if c := &in.Observed.Service.Containers[i]; c.Version == in.Observed.Service.Launch.Version {
+			change(c)
+			return
+		}
+	}
+}
+
+// TestContainerOfAnotherImageIsNoProof: the version is right, and what runs is not.
+func TestContainerOfAnotherImageIsNoProof(t *testing.T) {
+	in := bakingFor(t, func(in *Input) {
+		ofNew(in, func(c *observe.Container) { c.Image = repository + "@" + digest("9") })
+	})
+	if d := Decide(in); d.Phase != Proving || d.Action != NoAction || !strings.Contains(d.Reason, short(digest("9"))[7:]) {
+		t.Errorf("%s (%s), action %q; want that the proof is missing", d.Phase, d.Reason, d.Action)
+	}
+}
+
+// TestVersionThatWasHealthyAndIsNotAnyMoreIsTakenBackAtOnce, long before the health
+// deadline; one that looks as it did before its first health is only seen late (A12).
+func TestVersionThatWasHealthyAndIsNotAnyMoreIsTakenBackAtOnce(t *testing.T) {
+	for health, want := range map[string]Action{"unhealthy": Rollback, "updating-unhealthy": Rollback, "initializing": NoAction} {
+		in := bakingFor(t, func(in *Input) { ofNew(in, func(c *observe.Container) { c.Health = health }) })
+		d := Decide(in)
+		if d.Action != want || want == Rollback && (d.Code != CodeGateFailed || d.Gates[0].Code != CodeBecameUnhealthy) {
+			t.Errorf("%s: action %q, %s (%s), want %q", health, d.Action, d.Code, d.Reason, want)
+		}
+	}
+}
+
+// TestSidekicksAreNotCountedAsPrimaries: there are as many containers as there should
+// be, and one primary is missing.
+func TestSidekicksAreNotCountedAsPrimaries(t *testing.T) {
+	p := newPaper()
+	p.addSidekick()
+	in := Input{Target: p.target, Observed: p.snapshot(), Now: p.now}
+	if problem := Prove(in.Observed.Service, 0); problem != "" {
+		t.Fatalf("all is well: %s", problem)
+	}
+	in.Observed.Service.Containers = in.Observed.Service.Containers[1:]
+	if problem := Prove(in.Observed.Service, 0); !strings.Contains(problem, "2 of 3") {
+		t.Errorf("a primary is missing: %q", problem)
+	}
+}
+
+// TestUnknownServersHoldFromAFifthOfTheTrafficOn (H11).
+func TestUnknownServersHoldFromAFifthOfTheTrafficOn(t *testing.T) {
+	for percent, want := range map[int64]Code{19: "", 22: CodeUnknownTraffic, 60: CodeUnknownTraffic} {
+		p := baking(t)
+		f, _ := p.looks(40, func(lb *observe.LoadBalancer) {
+			var known int64
+			for i := range lb.Servers {
+				lb.Servers[i].Delta = observe.Counts{Requests: 100}
+				known += 100
+			}
+			lb.Servers = append(lb.Servers, observe.Server{Status: observe.ServerUp, Delta: observe.Counts{Requests: known * percent / (100 - percent)}})
+		})
+		if isHeld := f.Code == CodeUnknownTraffic; isHeld != (want != "") || isHeld && f.Verdict != Hold {
+			t.Errorf("%d %% of the traffic: %s %s, want %q", percent, f.Verdict, f.Code, want)
+		}
+	}
+}
+
+// TestShortestBurst: five failures in a row are the least that fail a version by
+// themselves, where clumps are known to be short.
+func TestShortestBurst(t *testing.T) {
+	r := rates{good: 0.001, bad: 0.05, felt: 1, phi: 1, failures: 1000}
+	r.judged = stepsBetween(r.good, r.bad)
+	if least := r.burst(1, true); least != minBurst {
+		t.Fatalf("a version that never answered well needs %v failures in a row, want %d: the test proves nothing", least, minBurst)
+	}
+	for run, want := range map[int64]bool{minBurst - 1: false, minBurst: true} {
+		c := contest{fresh: observe.Counts{Requests: run, Failures: run}, run: run}
+		if a := c.accuse(&r); a.isBurst != want {
+			t.Errorf("%d in a row: burst %t, want %t", run, a.isBurst, want)
+		}
+	}
+}
+
+// TestWhoFinishedDecidesWhoTakesBack: what a person finished is left to the person,
+// with an alert, when it fails on probation.
+func TestWhoFinishedDecidesWhoTakesBack(t *testing.T) {
+	for by, want := range map[string]Action{"": Upgrade, "mei": NoAction} {
+		p := newPaper()
+		p.run(4*time.Second, func(Decision) {})
+		p.tag, p.seenAt = "b", p.now
+		p.wait(t, func(d Decision) bool { return d.Code == CodeProbation })
+		w := *p.history.Probation
+		w.Rollout.FinishBy = by
+		p.history.Probation = &w
+		p.behaviour["b"] = "crash"
+		d := p.wait(t, func(d Decision) bool { return d.Code == CodeProbationFailed })
+		if d.Action != want || !d.Alert {
+			t.Errorf("finished by %q: action %q, alert %t (%s), want %q", by, d.Action, d.Alert, d.Reason, want)
+		}
+	}
+}
+
+// TestWhatHistoryKeepsOfEvents, where a decision much later depends on it.
+func TestWhatHistoryKeepsOfEvents(t *testing.T) {
+	at := time.Date(2026, 11, 26, 6, 0, 0, 0, time.UTC)
+	r := &Rollout{ID: "r1", Kind: Deploy, CancelBy: "mei", To: Baseline{Part: Part{Digest: digest("b")}}}
+	h := History{Rollout: r}.Apply(Event{Kind: EventFinishing, At: at, Rollout: "r1"})
+	if h.Rollout.CancelBy != "" || !h.Rollout.FinishingAt.Equal(at) {
+		t.Errorf("a finish decided after a cancellation is cancelled by it: %+v", h.Rollout)
+	}
+	if h = (History{}).Apply(Event{Kind: EventStarted, At: at, Start: &Rollout{ID: "r2", Kind: Restore}}); len(h.Rollbacks) != 1 || !h.Rollbacks[0].Equal(at) {
+		t.Errorf("a way back is no rollback: %v (I7)", h.Rollbacks)
+	}
+	if h = (History{}).Apply(Event{Kind: EventStarted, At: at, Start: &Rollout{ID: "r2", Kind: Deploy}}); len(h.Rollbacks) != 0 {
+		t.Errorf("a deployment is a rollback: %v", h.Rollbacks)
+	}
+	h = History{Rollout: r}.Apply(Event{Kind: EventNotApplied, At: at, Rollout: "r1", Code: CodeGaveUp})
+	if h.Attempts < attemptLimit {
+		t.Errorf("%d attempts after a refusal for good, want at least %d", h.Attempts, attemptLimit)
+	}
+	h = History{}
+	for n := range quarantineLimit + 7 {
+		h = h.Apply(Event{Kind: EventQuarantined, At: at.Add(time.Duration(n) * time.Second), Digests: []string{fmt.Sprint("sha256:", n)}})
+	}
+	_, hasOldest := h.Quarantine["sha256:6"]
+	_, hasNext := h.Quarantine["sha256:7"]
+	if len(h.Quarantine) != quarantineLimit || hasOldest || !hasNext {
+		t.Errorf("%d digests are quarantined, the oldest too: %t, the next: %t; want the last %d", len(h.Quarantine), hasOldest, hasNext, quarantineLimit)
 	}
 }
