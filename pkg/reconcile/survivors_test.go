@@ -458,3 +458,21 @@ func TestWhatHistoryKeepsOfEvents(t *testing.T) {
 		t.Errorf("%d digests are quarantined, the oldest too: %t, the next: %t; want the last %d", len(h.Quarantine), hasOldest, hasNext, quarantineLimit)
 	}
 }
+
+// TestWorseIsBelievedFromTheLimitOn, and from 2 % on where more is allowed: what fails
+// less than it may is let be, however strong the evidence.
+func TestWorseIsBelievedFromTheLimitOn(t *testing.T) {
+	for limit, want := range map[float64]float64{0: leastRate, 0.01: 0.01, 0.02: 0.02, 0.05: 0.02} {
+		if r := (&baseline{}).rates(limit); r.felt != want {
+			t.Errorf("limit %v: believed from %v on, want %v", limit, r.felt, want)
+		}
+	}
+	r := (&baseline{}).rates(0.01)
+	for requests, want := range map[int64]bool{2000: true, 2001: false} {
+		c := contest{fresh: observe.Counts{Requests: requests, Failures: 20}, interval: interval{withFailures: minIntervals}}
+		c.evidence.log = [3]float64{20, 20, 20}
+		if a := c.accuse(&r); a.isWorse != want || a.evidence < evidenceToFail {
+			t.Errorf("20 of %d failed, E = %.0f: worse %t, want %t", requests, a.evidence, a.isWorse, want)
+		}
+	}
+}
