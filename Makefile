@@ -59,7 +59,7 @@ hooks: ## git hooks: lint and test what changed before it is committed and pushe
 	@echo "hooks/pre-commit and hooks/pre-push are on; git config --unset core.hooksPath turns them off"
 
 cast: ## record the demo of the README anew: docs/demo.cast, and its picture (needs bash and npx)
-	$(GO) test -count=1 -timeout 5m -run '^TestRecordCast$$' ./cmd/controller -cast $(CURDIR)/docs/demo.cast
+	$(GO) test -tags cast -count=1 -timeout 5m -run '^TestRecordCast$$' ./cmd/controller -cast $(CURDIR)/docs/demo.cast
 	npx --yes svg-term-cli@2.1.1 --in docs/demo.cast --out docs/demo.svg --window --no-cursor \
 	  --at $$(sed -n 's/^.\([0-9]*\)[.]\([0-9]*\),"m","screen: finish.*/\1\2/p' docs/demo.cast)
 
