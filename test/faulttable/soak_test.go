@@ -19,7 +19,7 @@ import (
 // in the middle of a batch, the next one takes the rollout up.
 func TestC19WorkLeavesNothingBehind(t *testing.T) {
 	const rounds = 3
-	play(t, options{}, func(w *world) {
+	play(t, options{isAlone: true}, func(w *world) {
 		for n := range rounds {
 			w.soak(n)
 		}

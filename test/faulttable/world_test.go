@@ -38,6 +38,8 @@ const (
 // options say how a world begins. The zero value is a service of three containers with a health check on two hosts.
 type options struct {
 	scale int
+	// isAlone keeps other stories from being played meanwhile.
+	isAlone bool
 	// versions is how many the registry has, v1 among them; 0 is three.
 	versions int
 	// noCheck leaves the health check out.
@@ -99,6 +101,9 @@ type drover struct {
 // what must hold of every row is checked.
 func play(t *testing.T, o options, story func(w *world)) {
 	t.Helper()
+	if !o.isAlone {
+		t.Parallel()
+	}
 	registry, err := registrytest.Start(registrytest.Options{})
 	if err != nil {
 		t.Fatal(err)
