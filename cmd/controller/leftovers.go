@@ -40,7 +40,6 @@ func giveBack(ctx context.Context) error {
 		if hasLeftovers() {
 			debug.FreeOSMemory()
 		}
-		dropBinaryPages()
 	}
 }
 

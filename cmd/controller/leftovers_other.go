@@ -1,6 +1,0 @@
-//go:build !linux
-
-package main
-
-// dropBinaryPages is for Linux.
-func dropBinaryPages() {}
