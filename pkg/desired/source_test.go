@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,9 @@ func write(t *testing.T, path, text string) {
 // watched runs a Source over a file on virtual time and keeps what it tells.
 type watched struct {
 	*Source
-	t    *testing.T
+	t *testing.T
+	// mu guards told: time that passes in a bubble orders nothing between goroutines.
+	mu   sync.Mutex
 	told []string
 }
 
@@ -48,17 +51,23 @@ func watch(t *testing.T, path string, story func(w *watched)) {
 	})
 }
 
-func (w *watched) changed(c *Config) {
-	w.told = append(w.told, "bake "+c.Targets[0].Rollout.Bake.String())
-}
+func (w *watched) changed(c *Config) { w.tell("bake " + c.Targets[0].Rollout.Bake.String()) }
 
-func (w *watched) failed(err error) { w.told = append(w.told, err.Error()) }
+func (w *watched) failed(err error) { w.tell(err.Error()) }
+
+func (w *watched) tell(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = append(w.told, text)
+}
 
 // expect lets some polls pass on the virtual clock and compares what was told.
 func (w *watched) expect(polls int, want ...string) {
 	w.t.Helper()
 	time.Sleep(time.Duration(polls)*time.Second + time.Millisecond)
 	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if fmt.Sprint(w.told) != fmt.Sprint(want) {
 		w.t.Errorf("told %q, want %q", w.told, want)
 	}
