@@ -1,8 +1,12 @@
-# syntax=docker/dockerfile:1
+# No "# syntax" line: a builder would fetch that from Docker Hub, and nothing here
+# needs more than any builder brings.
 
 # The binary is built for the platform it will run on, by the Go of go.mod.
 FROM golang:1.26.8 AS build
 WORKDIR /src
+# Where modules come from, if not from the public proxy: --build-arg GOPROXY=…
+ARG GOPROXY
+ARG GOSUMDB
 COPY go.mod go.sum ./
 RUN go mod download && go mod verify
 COPY cmd cmd
@@ -28,7 +32,8 @@ CMD ["rancher-gitlab-deploy", "--help"]
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /zoneinfo.zip
-COPY --from=build /out/drover /drover
+# In the PATH: docker exec CONTAINER drover status.
+COPY --from=build /out/drover /usr/local/bin/drover
 COPY --from=build --chown=65532:65532 /out/lib /var/lib
 COPY --from=build /out/root /
 COPY config/targets.yaml /etc/drover/targets.yaml
@@ -39,7 +44,7 @@ ENV ZONEINFO=/zoneinfo.zip \
 # The journal. Nothing else is written, so the root filesystem may be read-only.
 VOLUME /var/lib/drover
 # Asks the daemon over its socket whether it still looks and can still write.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["/drover", "healthcheck"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/local/bin/drover", "healthcheck"]
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["/drover"]
+ENTRYPOINT ["/usr/local/bin/drover"]
 CMD ["run"]

@@ -51,8 +51,8 @@ gate-ideas: ## play the ideas for the gate that were rejected, and write their f
 fuzz: ## every fuzz target in turn, FUZZTIME each (default 10s)
 	test/fuzz $(FUZZTIME)
 
-test-image: ## build the container image and run it for real (needs a Docker engine)
-	test/image $(IMAGE) $(VERSION)
+test-image: ## build the container image and run it for real (needs a Docker engine with compose)
+	$(GO) test -tags image -count=1 -timeout 30m -v ./test/image -image $(IMAGE) -version $(VERSION)
 
 hooks: ## git hooks: lint and test what changed before it is committed and pushed
 	git config core.hooksPath hooks
