@@ -15,16 +15,17 @@ import (
 func lintCommand(_ *options) *cobra.Command {
 	l := &lint{}
 	cmd := &cobra.Command{
-		Use:   "lint docker-compose.yml [rancher-compose.yml]...",
+		Use:   "lint FILE|DIRECTORY...",
 		Short: "Check compose files for what makes rollouts unsafe",
-		Long: `Check pairs of compose files; of a pair it is enough to name one file, when the other
-has its usual name. Exit 1 when anything fails, with --strict also when anything warns.
+		Long: `Check pairs of docker-compose.yml and rancher-compose.yml. Of a pair it is enough
+to name their directory, or one file when the other has its usual name. Exit 1 when
+anything fails, with --strict also when anything warns.
 
 Rules:
 
 ` + ruleTable(),
 		Example: `  drover lint docker-compose.yml rancher-compose.yml
-  drover lint --ignore floating-tag,host-port stacks/*/docker-compose.yml`,
+  drover lint --ignore floating-tag,host-port stacks/*`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd, args) },
 	}
@@ -98,6 +99,9 @@ func pairs(paths []string) ([][]string, error) {
 	seen := map[string]bool{}
 	for _, path := range paths {
 		dir := filepath.Dir(path)
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			dir = filepath.Clean(path)
+		}
 		if seen[dir] {
 			continue
 		}
@@ -115,7 +119,7 @@ func pairIn(dir string, paths []string) ([]string, error) {
 	docker, rancher := filepath.Join(dir, dockerCompose), filepath.Join(dir, rancherCompose)
 	for _, path := range paths {
 		switch {
-		case filepath.Dir(path) != dir:
+		case filepath.Dir(path) != dir || filepath.Clean(path) == dir:
 		case strings.Contains(filepath.Base(path), "rancher"):
 			rancher = path
 		default:

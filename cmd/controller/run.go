@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"reflect"
@@ -32,24 +33,31 @@ const (
 )
 
 func runCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var healthListen string
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Look after the targets until SIGTERM",
 		Long: `Follow the images, roll out what is new, judge it, finish or take it back. Starts
 also while Rancher or the registry is down. SIGHUP reads the configuration at once;
 it is read every second anyway. SIGTERM stops deciding and ends within 10 s; nothing
-is rolled back, and the next start goes on from the journal.`,
+is rolled back, and the next start goes on from the journal.
+
+--health-listen answers GET /healthz to everybody, and nothing else: for Rancher's
+health checks, which reach neither the socket nor what takes a token.`,
 		Example: `  drover run
-  drover run -c /etc/drover/targets.yaml --state-dir /var/lib/drover`,
+  drover run -c /etc/drover/targets.yaml --state-dir /var/lib/drover
+  drover run --health-listen :8471`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDaemon(cmd.Context(), o, newLogger(o, cmd.ErrOrStderr()))
+			return runDaemon(cmd.Context(), o, healthListen, newLogger(o, cmd.ErrOrStderr()))
 		},
 	}
+	cmd.Flags().StringVar(&healthListen, "health-listen", "", "address on which GET /healthz is answered, host:port")
+	return cmd
 }
 
 // runDaemon is the daemon from start to end.
-func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
+func runDaemon(ctx context.Context, o *options, healthListen string, log logr.Logger) (err error) {
 	setCollector()
 	source, err := desired.NewSource(o.config)
 	if err != nil {
@@ -60,15 +68,9 @@ func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
 	runners := []controller.Runner{
 		{Name: "memory", Run: giveBack},
 		{Name: "configuration", Run: func(ctx context.Context) error { return r.run(ctx) }},
-		{Name: "web server", Run: func(ctx context.Context) error {
-			return web.Serve(ctx, web.SocketPath(o.stateDir), web.Handler(d.control, d.api()))
-		}},
 	}
-	if api := source.Current().API; api != nil {
-		runners = append(runners, controller.Runner{Name: "web server over TCP", Run: func(ctx context.Context) error {
-			return web.ServeTCP(ctx, tcpOf(api, log), web.Handler(d.control, d.api()))
-		}})
-	}
+	handler := func() http.Handler { return web.Handler(d.control, d.api()) }
+	runners = append(runners, servers(source.Current().API, o.stateDir, healthListen, handler, log)...)
 	d, err = newDaemon(source.Current(), o.stateDir, log, runners...)
 	if err != nil {
 		return fmt.Errorf("starting: %w", lockedHint(err))
@@ -76,6 +78,27 @@ func runDaemon(ctx context.Context, o *options, log logr.Logger) (err error) {
 	r = &reloader{source: source, daemon: d, log: log}
 	sayStart(log, d, source.Current())
 	return stopped(ctx, d, log)
+}
+
+// servers are all that answers: the socket always, TCP where it is asked for. The
+// handler is made when they run, because the daemon is made with them.
+func servers(api *desired.API, stateDir, healthListen string, handler func() http.Handler, log logr.Logger) []controller.Runner {
+	all := []controller.Runner{{Name: "web server", Run: func(ctx context.Context) error {
+		return web.Serve(ctx, web.SocketPath(stateDir), handler())
+	}}}
+	if api != nil {
+		all = append(all, controller.Runner{Name: "web server over TCP", Run: func(ctx context.Context) error {
+			return web.ServeTCP(ctx, tcpOf(api, log), handler())
+		}})
+	}
+	if healthListen != "" {
+		all = append(all, controller.Runner{Name: "health checks", Run: func(ctx context.Context) error {
+			return web.ServeHealth(ctx, healthListen, handler(), func(a net.Addr) {
+				log.Info("answering health checks", "address", a.String())
+			})
+		}})
+	}
+	return all
 }
 
 // afterCrashes waits before a start that follows others which did not end properly.
@@ -151,7 +174,7 @@ func stopped(ctx context.Context, d *daemon, log logr.Logger) error {
 // api is the other end of the daemon's API.
 func (d *daemon) api() web.Options {
 	return web.Options{
-		JournalFailed: d.journal.Failed,
+		JournalFailed: d.journal.Writable,
 		Metrics:       metrics.Handler(d.control, version),
 		Notify: func(body io.Reader) (int, error) {
 			notifications, err := registry.ParseNotification(body)

@@ -28,6 +28,7 @@
 //	journal-<seq>.jsonl           rotated files, named by their first line: history
 //	journal.jsonl.corrupt-<time>  a file with damage in the middle, kept as it was
 //	journal.jsonl.new             a file being written; worthless until it is renamed
+//	journal.try                   written and removed to see whether the disk takes it
 //	journal.lock                  held by the one process that may write
 //
 // # The order of things

@@ -104,6 +104,8 @@ type Journal struct {
 	size   atomic.Int64
 	base   atomic.Int64
 	failed atomic.Pointer[error]
+	// tried is when Writable last saw a try go well.
+	tried atomic.Pointer[time.Time]
 }
 
 // Open opens the journal in dir for writing, creates what is missing and
@@ -137,20 +139,25 @@ func (j *Journal) Append(entries ...Entry) error {
 // the context ends first the entries may still be written later: their fate is
 // unknown until the journal has been read again.
 func (j *Journal) AppendContext(ctx context.Context, entries ...Entry) error {
+	return j.inTurn(ctx, "appending to the journal", func() error { return j.append(entries) })
+}
+
+// inTurn takes the turn and has the disk work, for as long as the context lasts.
+func (j *Journal) inTurn(ctx context.Context, doing string, work func() error) error {
 	if err := j.take(ctx); err != nil {
-		return fmt.Errorf("appending to the journal: %w", err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
 	done := make(chan error, 1)
-	// The writer gives the turn back, and Close takes it: that is the wait.
+	// The worker gives the turn back, and Close takes it: that is the wait.
 	go func() {
 		defer j.give()
-		done <- j.append(entries)
+		done <- work()
 	}()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("appending to the journal: not on disk yet: %w", context.Cause(ctx))
+		return fmt.Errorf("%s: not on disk yet: %w", doing, context.Cause(ctx))
 	}
 }
 

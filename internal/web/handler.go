@@ -21,6 +21,9 @@ const (
 	// step has at most lookTimeout and writeTimeout of the controller, and failing
 	// ones are repeated after a minute at most.
 	overdueAfter = 2 * time.Minute
+	// healthTimeout bounds the answer about health where a disk hangs: who asks
+	// waits five seconds at most, the image's health check among them.
+	healthTimeout = 3 * time.Second
 	// commandTimeout bounds the writing down of a command.
 	commandTimeout = 12 * time.Second
 )
@@ -40,8 +43,9 @@ var _ Daemon = (*controller.Controller)(nil)
 
 // Options are the handler's other ends.
 type Options struct {
-	// JournalFailed is why the journal cannot be written, nil when it can.
-	JournalFailed func() error
+	// JournalFailed is why the journal cannot be written, nil when it can. It may
+	// try, and has healthTimeout for it.
+	JournalFailed func(ctx context.Context) error
 	// Notify takes a registry's notification and says how many references are
 	// looked at because of it; nil answers 404.
 	Notify func(body io.Reader) (woken int, err error)
@@ -97,11 +101,11 @@ func Handler(d Daemon, o Options) http.Handler {
 
 // health says whether the loop still looks and the journal can be written.
 // Rancher and the registry are not asked: they are not this process.
-func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
+func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	keys := h.daemon.Keys()
 	health := Health{Targets: len(keys)}
-	if err := h.o.JournalFailed; err != nil && err() != nil {
-		health.Problems = append(health.Problems, "the journal cannot be written: "+err().Error())
+	if err := h.journalFailed(r.Context()); err != nil {
+		health.Problems = append(health.Problems, "the journal cannot be written: "+err.Error())
 	}
 	for _, key := range keys {
 		if h.isOverdue(key) {
@@ -115,6 +119,15 @@ func (h *handler) health(w http.ResponseWriter, _ *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	answer(w, status, health)
+}
+
+func (h *handler) journalFailed(ctx context.Context) error {
+	if h.o.JournalFailed == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	return h.o.JournalFailed(ctx)
 }
 
 // isOverdue says that a target has not been looked at when it should have been.

@@ -53,6 +53,20 @@ func ServeTCP(ctx context.Context, t TCP, h http.Handler) error {
 	return serveOn(ctx, listener, guarded(h, t.Token))
 }
 
+// ServeHealth serves GET /healthz and nothing else until ctx ends, to everybody who
+// reaches the address: Rancher's health checks know no unix socket and bring no
+// token.
+func ServeHealth(ctx context.Context, address string, h http.Handler, listening func(net.Addr)) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listening for health checks: %w", err)
+	}
+	listening(listener.Addr())
+	mux := http.NewServeMux()
+	mux.Handle("GET /healthz", h)
+	return serveOn(ctx, listener, mux)
+}
+
 // guarded lets through who brings the token. Health is for load balancers and
 // container engines, which bring none.
 func guarded(h http.Handler, token func() (string, error)) http.Handler {

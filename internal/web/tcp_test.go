@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
@@ -28,23 +30,72 @@ func tokenIs(text string) func() (string, error) {
 // serveTCP serves on a free port and returns its address.
 func serveTCP(t *testing.T, o TCP, h http.Handler) string {
 	t.Helper()
+	return opened(t, func(ctx context.Context, listening func(net.Addr)) error {
+		o.Address, o.Listening = "127.0.0.1:0", listening
+		return ServeTCP(ctx, o, h)
+	})
+}
+
+// opened runs a server until the test's end and returns its address.
+func opened(t *testing.T, serve func(ctx context.Context, listening func(net.Addr)) error) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	opened, ended := make(chan net.Addr, 1), make(chan error, 1)
-	o.Address, o.Listening = "127.0.0.1:0", func(a net.Addr) { opened <- a }
-	go func() { ended <- ServeTCP(ctx, o, h) }()
+	open, ended := make(chan net.Addr, 1), make(chan error, 1)
+	go func() { ended <- serve(ctx, func(a net.Addr) { open <- a }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("ServeTCP() = %v", err)
+			t.Errorf("serving ends with %v", err)
 		}
 	})
 	select {
-	case a := <-opened:
+	case a := <-open:
 		return a.String()
 	case err := <-ended:
 		ended <- nil
-		t.Fatalf("ServeTCP() = %v", err)
+		t.Fatalf("serving ends with %v", err)
 		return ""
+	}
+}
+
+// TestHealthAlone: a port for health checks answers nothing else, and asks for no
+// token.
+func TestHealthAlone(t *testing.T) {
+	var failed atomic.Bool
+	h := Handler(&fake{}, Options{JournalFailed: func(context.Context) error {
+		if failed.Load() {
+			return errors.New("disk full")
+		}
+		return nil
+	}})
+	address := opened(t, func(ctx context.Context, listening func(net.Addr)) error {
+		return ServeHealth(ctx, "127.0.0.1:0", h, listening)
+	})
+	// As HAProxy's httpchk asks: HTTP/1.0 and no Host.
+	ask := func(line string) string {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "%s HTTP/1.0\r\n\r\n", line)
+		answer, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(answer)
+	}
+	for line, want := range map[string]string{
+		"GET /healthz": "HTTP/1.0 200 ", "POST /healthz": "HTTP/1.0 405 ", "GET /v1/targets": "HTTP/1.0 404 ",
+		"GET /metrics": "HTTP/1.0 404 ", "GET /": "HTTP/1.0 404 ", "GET /healthz/../v1/targets": "HTTP/1.0 307 ",
+	} {
+		if got := ask(line); !strings.HasPrefix(got, want) {
+			t.Errorf("%s is answered with %.60q, want %q", line, got, want)
+		}
+	}
+	failed.Store(true)
+	if got := ask("GET /healthz"); !strings.HasPrefix(got, "HTTP/1.0 503 ") || !strings.Contains(got, "disk full") {
+		t.Errorf("an ill daemon answers %q, want 503 and why", got)
 	}
 }
 

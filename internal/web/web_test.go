@@ -208,7 +208,7 @@ func TestHealth(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var journalFailed error
 	f := &fake{last: &controller.Report{At: now, Decision: reconcile.Decision{RequeueAfter: time.Second}}}
-	client := NewClient(serve(t, f, Options{Now: func() time.Time { return now }, JournalFailed: func() error { return journalFailed }}))
+	client := NewClient(serve(t, f, Options{Now: func() time.Time { return now }, JournalFailed: func(context.Context) error { return journalFailed }}))
 	check := func(want string) {
 		t.Helper()
 		h, err := client.Health(t.Context())

@@ -1,0 +1,62 @@
+//go:build image
+
+package image
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// quick makes the engine ask often; what it asks is the image's own.
+var quick = []string{"--health-interval", "1s", "--health-timeout", "5s", "--health-retries", "2", "--health-start-period", "0s"}
+
+// tellLimit is how soon two failures in a row must be told.
+const tellLimit = time.Minute
+
+// nowhere is a world in which nothing answers: a daemon is healthy all the same.
+func nowhere() *world {
+	return &world{
+		Registry: "127.0.0.1:1", Rancher: "http://127.0.0.1:1", LoadBalancer: "http://127.0.0.1:1", Stats: "http://127.0.0.1:1/stats",
+		StatsUser: "admin", StatsPassword: "p", AccessKey: "a", SecretKey: "s", Image: "127.0.0.1:1/a/b:latest",
+	}
+}
+
+func TestUnhealthyWhileItHangs(t *testing.T) {
+	t.Parallel()
+	name := nowhere().deploy(t, "", quick...).start(t, "daemon")
+	awaitHealth(t, name, "healthy", tellLimit)
+	docker(t, "kill", "--signal", "STOP", name)
+	awaitHealth(t, name, "unhealthy", tellLimit)
+	docker(t, "kill", "--signal", "CONT", name)
+	awaitHealth(t, name, "healthy", tellLimit)
+	stops(t, name)
+}
+
+// TestUnhealthyWhileTheVolumeIsFull fills the volume beside a daemon that has
+// nothing to write, and empties it again.
+func TestUnhealthyWhileTheVolumeIsFull(t *testing.T) {
+	t.Parallel()
+	d := nowhere().deploy(t, "", quick...)
+	d.useVolume(t, volume(t, "small", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=2m,uid=65532,gid=65532,mode=0700"))
+	name := d.start(t, "daemon")
+	awaitHealth(t, name, "healthy", tellLimit)
+	fill := func(script string) string { return shell(t, "", script, "-v", d.state+":/state") }
+	fill("dd if=/dev/zero of=/state/other bs=4k 2>/dev/null || true")
+	awaitHealth(t, name, "unhealthy", tellLimit)
+	if said := docker(t, "inspect", "-f", "{{json .State.Health.Log}}", name); !strings.Contains(said, "no space left on device") {
+		t.Errorf("the health check says %s, want what is wrong", said)
+	}
+	fill("rm /state/other")
+	awaitHealth(t, name, "healthy", tellLimit)
+	stops(t, name)
+}
+
+// useVolume puts another volume in the state's place.
+func (d *deployment) useVolume(t *testing.T, name string) {
+	t.Helper()
+	for i, o := range d.options {
+		d.options[i] = strings.Replace(o, d.state+":", name+":", 1)
+	}
+	d.state = name
+}
