@@ -66,7 +66,8 @@ func (o *options) completePast(cmd *cobra.Command, args []string, begun string) 
 		return o.completeTargets(cmd, args, begun)
 	}
 	_ = o.prepare(cmd)
-	known, err := pastOfTarget(o.language, o.stateDir, keyOf(o.config, args[0]))
+	key, _ := keyOf(o.config, args[0])
+	known, err := pastOfTarget(o.language, o.stateDir, key)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

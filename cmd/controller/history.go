@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,8 +80,11 @@ func showHistory(o *options, names []string, asJSON bool, out io.Writer) error {
 		return err
 	}
 	if len(names) == 1 {
-		key := keyOf(o.config, names[0])
-		rollouts = slices.DeleteFunc(rollouts, func(p past) bool { return p.Target != key })
+		key, isListed := keyOf(o.config, names[0])
+		rollouts = slices.DeleteFunc(rollouts, func(p past) bool { return !isCalled(p.Target, key) })
+		if len(rollouts) == 0 && !isListed {
+			return o.language.Errorf("nothing is known of a target %q", names[0])
+		}
 	}
 	if asJSON {
 		return printJSON(out, append([]past{}, rollouts...))
@@ -88,14 +92,23 @@ func showHistory(o *options, names []string, asJSON bool, out io.Writer) error {
 	return printHistory(out, rollouts)
 }
 
-// keyOf is stack/service of a name; what the file does not know is taken as it is.
-func keyOf(path, name string) string {
+// keyOf is stack/service of a name, and whether the file knows it; what it does not
+// know is taken as it is.
+func keyOf(path, name string) (key string, isListed bool) {
 	if config, err := desired.Load(path); err == nil {
 		if t, ok := config.Target(name); ok {
-			return t.Key()
+			return t.Key(), true
 		}
 	}
-	return name
+	return name, false
+}
+
+// isCalled says that a target of the journal is the one called key. A file that has
+// become wrong, or that no longer names the target, knows no names; then its service
+// alone is enough.
+func isCalled(target, key string) bool {
+	_, service, _ := strings.Cut(target, "/")
+	return target == key || service == key
 }
 
 // pastOf folds the whole journal, rotated files included, and keeps each rollout

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,19 +64,19 @@ func runDaemon(ctx context.Context, o *options, healthListen string, log logr.Lo
 	if err != nil {
 		return err
 	}
-	var r *reloader
+	r := &reloader{source: source, log: log}
 	var d *daemon
 	runners := []controller.Runner{
 		{Name: "memory", Run: giveBack},
 		{Name: "configuration", Run: func(ctx context.Context) error { return r.run(ctx) }},
 	}
-	handler := func() http.Handler { return web.Handler(d.control, d.api()) }
+	handler := func() http.Handler { return web.Handler(d.control, d.api(r.warnings)) }
 	runners = append(runners, servers(source.Current().API, o.stateDir, healthListen, handler, log)...)
 	d, err = newDaemon(source.Current(), o.stateDir, log, runners...)
 	if err != nil {
 		return fmt.Errorf("starting: %w", lockedHint(err))
 	}
-	r = &reloader{source: source, daemon: d, log: log}
+	r.daemon = d
 	sayStart(log, d, source.Current())
 	return stopped(ctx, d, log)
 }
@@ -172,9 +173,10 @@ func stopped(ctx context.Context, d *daemon, log logr.Logger) error {
 }
 
 // api is the other end of the daemon's API.
-func (d *daemon) api() web.Options {
+func (d *daemon) api(warnings func() []string) web.Options {
 	return web.Options{
 		JournalFailed: d.journal.Writable,
+		Warnings:      warnings,
 		Metrics:       metrics.Handler(d.control, version),
 		Notify: func(body io.Reader) (int, error) {
 			notifications, err := registry.ParseNotification(body)
@@ -193,6 +195,23 @@ type reloader struct {
 	log    logr.Logger
 	// mu orders a reload by signal and one by polling.
 	mu sync.Mutex
+	// wrong is why the file is not in force, since when; nil while it is.
+	wrong atomic.Pointer[wrongFile]
+}
+
+// wrongFile is a targets.yaml that was not taken.
+type wrongFile struct {
+	err error
+	at  time.Time
+}
+
+// warnings tell whoever asks the daemon that it goes by an older file.
+func (r *reloader) warnings() []string {
+	w := r.wrong.Load()
+	if w == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("the configuration file is wrong since %s, and the last valid one stays in force: %v", w.at.UTC().Format(time.RFC3339), w.err)}
 }
 
 // run polls the file and listens for SIGHUP until ctx ends.
@@ -201,7 +220,7 @@ func (r *reloader) run(ctx context.Context) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	var polling sync.WaitGroup
-	polling.Go(func() { r.source.Run(ctx, configPoll, r.take, r.keep) })
+	polling.Go(func() { r.source.Run(ctx, configPoll, r.take, r.right, r.keep) })
 	defer polling.Wait()
 	for {
 		select {
@@ -220,19 +239,33 @@ func (r *reloader) reload() {
 	case changed:
 		r.take(r.source.Current())
 	default:
+		r.right()
 		r.log.Info("configuration read again, nothing changed")
 	}
 }
 
 // keep says that a wrong file changes nothing.
 func (r *reloader) keep(err error) {
+	now := &wrongFile{err: err, at: time.Now()}
+	if before := r.wrong.Load(); before != nil {
+		now.at = before.at
+	}
+	r.wrong.Store(now)
 	r.log.Error(err, "the configuration is wrong; the last valid one stays in force")
+}
+
+// right notes that the file is valid, and says so when it was not.
+func (r *reloader) right() {
+	if r.wrong.Swap(nil) != nil {
+		r.log.Info("the configuration is right again")
+	}
 }
 
 // take puts a configuration in force.
 func (r *reloader) take(config *desired.Config) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.right()
 	control := r.daemon.control
 	old := control.Config()
 	if err := r.daemon.configure(config); err != nil {

@@ -329,6 +329,42 @@ func TestStartWithoutNewsWritesNothing(t *testing.T) {
 	}
 }
 
+// TestWrongFileIsTold: a file that has become wrong is told in the log and by status
+// until it is right again, and the daemon goes by the last valid one.
+func TestWrongFileIsTold(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t)
+	p.start()
+	p.awaitAdopted()
+	right, err := os.ReadFile(p.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := func() string {
+		out, err := exec.Command(p.binary, "status", "--config", p.config(), "--state-dir", p.state()).CombinedOutput()
+		if err != nil {
+			t.Errorf("status: %v: %s", err, out)
+		}
+		return string(out)
+	}
+	write := func(text []byte) {
+		if err := os.WriteFile(p.config(), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(append(right, "targest: []\n"...))
+	p.await("status tells of the wrong file", func() bool {
+		said := status()
+		return strings.Contains(said, "ALERT: the configuration file is wrong since 2") && strings.Contains(said, `did you mean "targets"?`) &&
+			strings.Contains(said, "gf-chat/parrot-rest")
+	})
+	write(right)
+	p.await("the log says that it is right again", func() bool { return strings.Contains(p.log.String(), "the configuration is right again") })
+	if said := status(); strings.Contains(said, "ALERT") {
+		t.Errorf("status after the file was mended: %s", said)
+	}
+}
+
 // TestCrashLoopedDaemonOnlyObserves: killed again and again it does nothing but
 // say so, and one proper stop ends it (C9).
 func TestCrashLoopedDaemonOnlyObserves(t *testing.T) {

@@ -86,7 +86,8 @@ func simulateAll(stateDir, path string, names []string, since time.Time) ([]simu
 	}
 	var keys []string
 	for _, name := range names {
-		keys = append(keys, keyOf(path, name))
+		key, _ := keyOf(path, name)
+		keys = append(keys, key)
 	}
 	rollouts, err := pastOf(stateDir, time.Now())
 	if err != nil {

@@ -19,8 +19,10 @@ import (
 // standing is what status prints.
 type standing struct {
 	// From is daemon or journal.
-	From    string     `json:"from"`
-	Targets []web.View `json:"targets"`
+	From string `json:"from"`
+	// Problems are what is wrong with the daemon itself, or with its file.
+	Problems []string   `json:"problems,omitempty"`
+	Targets  []web.View `json:"targets"`
 }
 
 func statusCommand(o *options) *cobra.Command {
@@ -77,7 +79,11 @@ func showStatus(ctx context.Context, o *options, names []string, asJSON bool, ou
 func standingOf(ctx context.Context, o *options) (standing, error) {
 	views, err := o.client().Targets(ctx)
 	if !o.isDaemonAway(err) {
-		return standing{From: "daemon", Targets: views}, o.explainAway(err)
+		s := standing{From: "daemon", Targets: views}
+		if err == nil {
+			s.Problems = problemsOf(o.client().Health(ctx))
+		}
+		return s, o.explainAway(err)
 	}
 	histories, err := remembered(o.stateDir)
 	if err != nil {
@@ -92,6 +98,14 @@ func standingOf(ctx context.Context, o *options) (standing, error) {
 		config = &desired.Config{}
 	}
 	return standing{From: "journal", Targets: fromJournal(config, histories)}, nil
+}
+
+// problemsOf is what a daemon says of itself.
+func problemsOf(h web.Health, err error) []string {
+	if err != nil {
+		return []string{"the daemon does not say how it is: " + err.Error()}
+	}
+	return append(h.Problems, h.Warnings...)
 }
 
 // chosen are the views of the named targets; all without names.
@@ -118,6 +132,9 @@ func (s standing) print(out, errOut io.Writer, l language.Language, now time.Tim
 	if s.From == "journal" {
 		fmt.Fprintln(errOut, l.Sprintf("no daemon is running; this is what its journal says"))
 	}
+	for _, p := range s.Problems {
+		fmt.Fprintln(errOut, "ALERT: "+oneLine(p))
+	}
 	rows := [][]string{{"TARGET", "PHASE", "RUNNING", "WANTED", "SINCE", "REASON"}}
 	for i := range s.Targets {
 		v := &s.Targets[i]
@@ -131,6 +148,9 @@ func reasonOf(v *web.View) string {
 	parts := []string{v.Reason}
 	if v.Alert {
 		parts = append([]string{"ALERT:"}, parts...)
+	}
+	if v.Error != "" {
+		parts = append(parts, "(not carried out: "+v.Error+")")
 	}
 	if v.PausedBy != "" {
 		parts = append(parts, "(paused by "+v.PausedBy+")")

@@ -2,9 +2,13 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
+	"time"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
 // TestStatusShowsWhatContainersRun: asked for and run stand side by side, and what is not known is not claimed.
@@ -35,5 +39,29 @@ chat-app-log-1  -     running           current log  log:2             not seen 
 	out.Reset()
 	if err := printContainers(&out, &web.View{Target: "chat/app"}); err != nil || out.Len() != 0 {
 		t.Errorf("without a look it prints %q, %v; want nothing", out.String(), err)
+	}
+}
+
+// TestStatusSaysWhatWasNotDone: a decision that could not be carried out does not look
+// as if it were.
+func TestStatusSaysWhatWasNotDone(t *testing.T) {
+	v := web.View{Target: "chat/app", Phase: reconcile.Starting, Reason: "new digest sha256:9ab0", Error: "no space left on device", Since: time.Unix(0, 0)}
+	s := standing{From: "daemon", Targets: []web.View{v}, Problems: problemsOf(web.Health{Problems: []string{"the journal cannot be written"}}, nil)}
+	var out, errOut bytes.Buffer
+	if err := s.print(&out, &errOut, language.English, time.Unix(30, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "new digest sha256:9ab0 (not carried out: no space left on device)\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("status prints %q, want it to end in %q", &out, want)
+	}
+	if want := "ALERT: the journal cannot be written\n"; errOut.String() != want {
+		t.Errorf("status says %q, want %q", &errOut, want)
+	}
+	w := reasons{Target: v.Target}
+	w.look([]web.View{v})
+	out.Reset()
+	w.print(&out, language.English, time.Unix(30, 0))
+	if want := "could not be carried out: no space left on device"; !strings.Contains(out.String(), want) {
+		t.Errorf("why says %q, want %q in it", &out, want)
 	}
 }

@@ -80,6 +80,8 @@ type nowReason struct {
 	Rule   string          `json:"rule,omitempty"`
 	Do     string          `json:"do,omitempty"`
 	Gates  []gateReason    `json:"gates,omitempty"`
+	// Error is what went wrong with writing that down or doing it.
+	Error string `json:"error,omitempty"`
 }
 
 type runsReason struct {
@@ -119,11 +121,12 @@ type stepReason struct {
 
 // reasonsOf asks the journal, and the daemon for the last look.
 func reasonsOf(cmd *cobra.Command, o *options, name, subject string) (*reasons, error) {
-	key := keyOf(o.config, name)
+	key, _ := keyOf(o.config, name)
 	past, err := pastOfTarget(o.language, o.stateDir, key)
 	if err != nil {
 		return nil, err
 	}
+	key = past.key
 	w := &reasons{Target: key}
 	w.now(past.history)
 	if views, err := o.client().Targets(cmd.Context()); err == nil {
@@ -147,6 +150,8 @@ func reasonsOf(cmd *cobra.Command, o *options, name, subject string) (*reasons, 
 
 // targetPast is what the journal knows of one target.
 type targetPast struct {
+	// key is its stack/service, history what is remembered of it.
+	key     string
 	history reconcile.History
 	// order are its rollouts, oldest first, rollouts and events by id.
 	order    []string
@@ -169,7 +174,8 @@ func pastOfTarget(l language.Language, stateDir, key string) (*targetPast, error
 	if err != nil {
 		return nil, err
 	}
-	past.history = histories[key]
+	key = rememberedKey(histories, key)
+	past.key, past.history = key, histories[key]
 	var h reconcile.History
 	err = r.History(func(e journal.Entry) error {
 		if e.Target != key {
@@ -178,6 +184,23 @@ func pastOfTarget(l language.Language, stateDir, key string) (*targetPast, error
 		return past.take(&h, e)
 	})
 	return past, err
+}
+
+// rememberedKey is the one target of the journal that is called key, or key.
+func rememberedKey(histories map[string]reconcile.History, key string) string {
+	if _, isKnown := histories[key]; isKnown {
+		return key
+	}
+	var called []string
+	for target := range histories {
+		if isCalled(target, key) {
+			called = append(called, target)
+		}
+	}
+	if len(called) == 1 {
+		return called[0]
+	}
+	return key
 }
 
 // take adds a line of the journal.
@@ -314,7 +337,7 @@ func (w *reasons) look(views []web.View) {
 		if v.Target != w.Target || v.Phase == "" {
 			continue
 		}
-		w.Now = &nowReason{Phase: v.Phase, Code: v.Code, Reason: v.Reason, Since: v.Since, Alert: v.Alert}
+		w.Now = &nowReason{Phase: v.Phase, Code: v.Code, Reason: v.Reason, Since: v.Since, Alert: v.Alert, Error: v.Error}
 		w.Now.explain()
 		for _, g := range v.Gates {
 			w.Now.Gates = append(w.Now.Gates, gateReason{Finding: g.Finding, Text: g.Text, Rule: meaningOf(g.Code).means})

@@ -19,8 +19,11 @@ func (w *reasons) print(out io.Writer, l language.Language, now time.Time) {
 		if n.Alert {
 			alert = l.Sprintf(", a person should look")
 		}
-		fmt.Fprintln(out, l.Sprintf("%s is %s since %s (%s)%s", w.Target, n.Phase, n.Since.UTC().Format(time.RFC3339), ago(n.Since, now), alert))
+		fmt.Fprintln(out, l.Sprintf("%s: %s since %s (%s)%s", w.Target, n.Phase, n.Since.UTC().Format(time.RFC3339), ago(n.Since, now), alert))
 		fmt.Fprintln(out, l.Sprintf("  because  %s", oneLine(n.Reason)))
+		if n.Error != "" {
+			fmt.Fprintln(out, l.Sprintf("  but      this could not be carried out: %s", oneLine(n.Error)))
+		}
 		explainTo(out, l, "  ", n.Code)
 		printGates(out, l, "  ", n.Gates)
 	}
@@ -84,6 +87,7 @@ func figuresOf(l language.Language, f *reconcile.Finding) string {
 		l.Sprintf("needed: %d", f.Needed),
 		l.Sprintf("E = %.3g (rolls back at 100)", f.Evidence),
 		l.Sprintf("sum = %.3g (fires at 4.61)", f.Sum),
+		l.Sprintf("either only with failures in 3 intervals of 20 requests"),
 		l.Sprintf("at most %.2g%% failed, with 95%% confidence; the limit is %.2g%%", 100*f.Bound, 100*f.Limit),
 	}
 	return strings.Join(parts, "; ")

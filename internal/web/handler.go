@@ -46,6 +46,9 @@ type Options struct {
 	// JournalFailed is why the journal cannot be written, nil when it can. It may
 	// try, and has healthTimeout for it.
 	JournalFailed func(ctx context.Context) error
+	// Warnings are what a person should know of the daemon although it is well; nil
+	// has none.
+	Warnings func() []string
 	// Notify takes a registry's notification and says how many references are
 	// looked at because of it; nil answers 404.
 	Notify func(body io.Reader) (woken int, err error)
@@ -63,6 +66,8 @@ type Health struct {
 	OK bool `json:"ok"`
 	// Problems say what is wrong.
 	Problems []string `json:"problems,omitempty"`
+	// Warnings say what a person should see to; a restart would not mend it.
+	Warnings []string `json:"warnings,omitempty"`
 	// Targets is how many are looked after.
 	Targets int `json:"targets"`
 }
@@ -112,6 +117,9 @@ func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 			health.Problems = append(health.Problems, key+" is not looked at any more")
 			break
 		}
+	}
+	if h.o.Warnings != nil {
+		health.Warnings = h.o.Warnings()
 	}
 	health.OK = len(health.Problems) == 0
 	status := http.StatusOK

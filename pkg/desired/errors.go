@@ -9,7 +9,8 @@ import (
 
 // Error is one complaint about targets.yaml.
 type Error struct {
-	// File is the file's name without its folder.
+	// File is the file's name without its folder; of a file that could not be read
+	// its path as it was asked for.
 	File string `json:"file"`
 	// Line counts from 1; 0 means the file as a whole.
 	Line int `json:"line,omitempty"`

@@ -17,7 +17,7 @@ func Load(path string) (*Config, error) {
 	name := filepath.Base(path)
 	data, err := readRegular(path, maxFileSize)
 	if err != nil {
-		return nil, Errors{{File: name, Message: fmt.Sprintf("cannot be read: %v", err)}}
+		return nil, Errors{{File: path, Message: fmt.Sprintf("cannot be read: %v", err)}}
 	}
 	return Parse(name, data)
 }

@@ -58,13 +58,14 @@ func (s *Source) Reload() (changed bool, err error) {
 }
 
 // Run polls the file until ctx is done, and calls changed with each new valid
-// configuration and failed once for each distinct way in which the file is
-// wrong. It compares contents, not times or inodes, so a file written in place,
-// renamed into place or reached through a swapped symbolic link are all the
-// same to it. A content must be read twice before it is taken, because a writer
-// may be in the middle of the file. The callbacks run one after another, in the
-// goroutine of Run; what Reload has answered they are not told again.
-func (s *Source) Run(ctx context.Context, every time.Duration, changed func(*Config), failed func(error)) {
+// configuration, failed once for each distinct way in which the file is wrong, and
+// restored when it reads differently and means again what Current says. It compares
+// contents, not times or inodes, so a file written in place, renamed into place or
+// reached through a swapped symbolic link are all the same to it. A content must be
+// read twice before it is taken, because a writer may be in the middle of the file.
+// The callbacks run one after another, in the goroutine of Run; what Reload has
+// answered they are not told again.
+func (s *Source) Run(ctx context.Context, every time.Duration, changed func(*Config), restored func(), failed func(error)) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -73,34 +74,37 @@ func (s *Source) Run(ctx context.Context, every time.Duration, changed func(*Con
 			return
 		case <-ticker.C:
 		}
-		switch config, err := s.poll(); {
+		switch isRead, config, err := s.poll(); {
 		case err != nil:
 			failed(err)
 		case config != nil:
 			changed(config)
+		case isRead:
+			restored()
 		}
 	}
 }
 
-// poll answers nothing while there is nothing new to tell.
-func (s *Source) poll() (*Config, error) {
+// poll answers nothing while there is nothing new to tell; isRead says that there was
+// another content, or failure, than before.
+func (s *Source) poll() (isRead bool, changed *Config, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := s.look()
 	settled := seen == s.pending
 	s.pending = seen
 	if seen == s.handled || !settled {
-		return nil, nil
+		return false, nil, nil
 	}
 	again, data := s.read()
 	if s.pending = again; again != seen {
-		return nil, nil // A writer was faster.
+		return false, nil, nil // A writer was faster.
 	}
-	changed, err := s.take(again, data)
-	if !changed {
-		return nil, err
+	isOther, err := s.take(again, data)
+	if !isOther {
+		return true, nil, err
 	}
-	return s.current, nil
+	return true, s.current, nil
 }
 
 // look reads the file and keeps nothing of it. It never fails; a failure is a reading
@@ -131,11 +135,10 @@ func unreadable(err error) reading {
 // holds the lock.
 func (s *Source) take(r reading, data []byte) (changed bool, err error) {
 	s.handled = r
-	name := filepath.Base(s.path)
 	if r.failure != "" {
-		return false, Errors{{File: name, Message: r.failure}}
+		return false, Errors{{File: s.path, Message: r.failure}}
 	}
-	config, err := Parse(name, data)
+	config, err := Parse(filepath.Base(s.path), data)
 	if err != nil {
 		return false, err
 	}

@@ -43,7 +43,7 @@ func watch(t *testing.T, path string, story func(w *watched)) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			source.Run(ctx, time.Second, w.changed, w.failed)
+			source.Run(ctx, time.Second, w.changed, w.restored, w.failed)
 		}()
 		story(w)
 		stop()
@@ -52,6 +52,8 @@ func watch(t *testing.T, path string, story func(w *watched)) {
 }
 
 func (w *watched) changed(c *Config) { w.tell("bake " + c.Targets[0].Rollout.Bake.String()) }
+
+func (w *watched) restored() { w.tell("restored") }
 
 func (w *watched) failed(err error) { w.tell(err.Error()) }
 
@@ -91,7 +93,7 @@ func TestSourceTellsOfEveryWayToChangeAFile(t *testing.T) {
 		w.expect(5, "bake 12m")
 
 		write(t, path, bake("12m")+"# a comment changes nothing\n")
-		w.expect(5)
+		w.expect(5, "restored")
 	})
 }
 
@@ -133,8 +135,8 @@ func TestSourceKeepsTheLastValidFile(t *testing.T) {
 		}{
 			{func() { write(t, path, bake("soon")) }, "targets.yaml:10: defaults.rollout.bake: is not a duration: write it as in 30s, 5m or 1h30m"},
 			{func() { write(t, path, "") }, `targets.yaml: is empty: an empty file is taken for a mistake, not for "no targets"`},
-			{func() { _ = os.Remove(path) }, "targets.yaml: cannot be read: no such file or directory"},
-			{func() { _ = os.Mkdir(path, 0o700) }, "targets.yaml: cannot be read: not a regular file"},
+			{func() { _ = os.Remove(path) }, path + ": cannot be read: no such file or directory"},
+			{func() { _ = os.Mkdir(path, 0o700) }, path + ": cannot be read: not a regular file"},
 		} {
 			wrong.how()
 			w.expect(10, wrong.says) // Once, however often it is polled.
@@ -146,7 +148,7 @@ func TestSourceKeepsTheLastValidFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, path, valid)
-		w.expect(5) // As before the mistakes: nothing has changed.
+		w.expect(5, "restored") // As before the mistakes: nothing has changed.
 		write(t, path, bake("14m"))
 		w.expect(5, "bake 14m")
 	})
