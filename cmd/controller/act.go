@@ -92,7 +92,7 @@ drover rollback leads out.`,
 	{
 		verb: operator.Retry, short: "Let a digest that was taken back be tried again",
 		long: "Needs the daemon.", example: "  drover retry api\n  drover retry api --digest sha256:9ab0…",
-		hasDigest: "the digest to try again (default the one taken back last)", hasDespite: true, waits: true,
+		hasDigest: "the digest to try again (default what the tag names, when that does not run, or else the one taken back last)", hasDespite: true, waits: true,
 	},
 }
 

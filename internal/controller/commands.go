@@ -41,8 +41,10 @@ type Command struct {
 	// Rollout binds approve, finish and rollback to what the person saw; empty
 	// means the open one.
 	Rollout string `json:"rollout,omitempty"`
-	// Digest is what retry is about; empty means the one rolled back last. For
-	// approve, finish and rollback it binds to what the rollout brings. For restore it is the digest to go back to; empty means the one that ran last.
+	// Digest is what retry is about; empty means what the tag names and the service
+	// does not run, or else the one rolled back last. For approve, finish and rollback
+	// it binds to what the rollout brings. For restore it is the digest to go back to;
+	// empty means the one that ran last.
 	Digest string `json:"digest,omitempty"`
 	// DespiteBaseline lets retry start although what runs now fails more than is
 	// allowed. It is bound to Digest, which must be given.
@@ -97,6 +99,9 @@ func (c *Controller) eventsOf(cmd Command, key string) ([]reconcile.Event, error
 			return nil, refuse("the service is %s: only an upgrade or a finish under way can be cancelled", s)
 		}
 	}
+	if cmd.Verb == Retry && cmd.Digest == "" && !cmd.DespiteBaseline {
+		cmd.Digest = heldBack(h, c.Last(key))
+	}
 	e, err := eventOf(cmd, h)
 	if err == nil && cmd.Verb == Approve {
 		err = checkApproval(h.Rollout, c.Last(key), c.parts.Now())
@@ -127,6 +132,14 @@ func eventOf(cmd Command, h reconcile.History) (reconcile.Event, error) {
 		return e, refuse("unknown command %q", cmd.Verb)
 	}
 	return e, nil
+}
+
+// heldBack is what the tag names and the service does not run, as last seen.
+func heldBack(h reconcile.History, last *Report) string {
+	if h.Rollout != nil || last == nil || h.Baseline != nil && h.Baseline.Digest == last.Observed.Image.Digest {
+		return ""
+	}
+	return last.Observed.Image.Digest
 }
 
 // retryOf releases a digest, with the manifest that was condemned beside it.

@@ -187,6 +187,30 @@ func TestPolicyOfAnUnknownTarget(t *testing.T) {
 	}
 }
 
+// TestRetryIsAboutWhatTheTagNames: a fix that waits for the back-off is what a retry
+// without a digest is about, not the version that was taken back before it.
+func TestRetryIsAboutWhatTheTagNames(t *testing.T) {
+	bad, fix := reconcile.Baseline{Part: reconcile.Part{Digest: "sha256:bad"}}, observe.Image{Digest: "sha256:fix"}
+	runs := &reconcile.Baseline{Part: reconcile.Part{Digest: "sha256:old"}}
+	h := reconcile.History{Baseline: runs, Last: &reconcile.Rollout{To: bad, Outcome: reconcile.RolledBack}}
+	for _, tt := range []struct {
+		name string
+		h    reconcile.History
+		seen *Report
+		want string
+	}{
+		{"a fix waits", h, &Report{Observed: observe.Snapshot{Image: fix}}, "sha256:fix"},
+		{"the tag names what runs", h, &Report{Observed: observe.Snapshot{Image: observe.Image{Digest: "sha256:old"}}}, ""},
+		{"the tag cannot be read", h, &Report{}, ""},
+		{"not looked yet", h, nil, ""},
+		{"a rollout is open", reconcile.History{Baseline: runs, Rollout: &reconcile.Rollout{To: bad}}, &Report{Observed: observe.Snapshot{Image: fix}}, ""},
+	} {
+		if got := heldBack(tt.h, tt.seen); got != tt.want {
+			t.Errorf("%s: heldBack = %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestCommands(t *testing.T) {
 	w := newWorld()
 	core := adopted(t, w)

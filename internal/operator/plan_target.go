@@ -76,24 +76,47 @@ func (s *Sight) approve(r Request) (Plan, error) {
 
 func (s *Sight) retry(r Request) (Plan, error) {
 	d := s.Daemon
-	digest := r.Digest
-	if digest == "" && d.Last != nil && d.Last.Outcome != reconcile.Finished {
-		digest = d.Last.To
-	}
+	digest := cmp.Or(r.Digest, s.heldBack())
 	if digest == "" || r.DespiteBaseline && r.Digest == "" {
 		return Plan{}, s.refuse("name the digest to try again (--digest)")
 	}
 	says := s.Language.Sprintf("%s may be tried once more", web.Short(digest))
-	if q, is := d.Quarantine[digest]; is {
+	switch q, is := d.Quarantine[digest]; {
+	case is:
 		says += s.Language.Sprintf("; it is quarantined because: %s", q.Reason)
+	case digest == d.Wanted && digest != d.Running && s.open() == nil:
+		return s.toldUpgrade(r) // Nothing was taken back: it only waits.
 	}
 	p := told(s, retryCommand(digest, r), r, ToFinished, append([]string{says}, s.despiteBaseline(r)...)...)
 	p.Track = p.Track.wants(digest)
 	if d.Wanted != digest && s.open() == nil {
 		p.Goal = NoGoal
-		p.Says = append(p.Says, s.Language.Sprintf("nothing starts now: the tag names %s", cmp.Or(web.Short(d.Wanted), s.Language.Sprintf("what could not be read yet"))))
+		p.Says = append(p.Says, s.startsInstead())
 	}
 	return p, nil
+}
+
+// heldBack is the digest that retry is about when nobody names one: what the tag
+// names and the service does not run, or else the one that was taken back last.
+func (s *Sight) heldBack() string {
+	d := s.Daemon
+	if s.open() == nil && d.Wanted != d.Running && d.Wanted != "" {
+		return d.Wanted
+	}
+	if d.Last != nil && d.Last.Outcome != reconcile.Finished {
+		return d.Last.To
+	}
+	return ""
+}
+
+// startsInstead says what a retry of another digest than the tag's leads to.
+func (s *Sight) startsInstead() string {
+	d := s.Daemon
+	wanted := cmp.Or(web.Short(d.Wanted), s.Language.Sprintf("what could not be read yet"))
+	if d.Code == reconcile.CodeBackoff {
+		return s.Language.Sprintf("the tag names %s, and that starts now: the back-off ends for it too", wanted)
+	}
+	return s.Language.Sprintf("nothing starts now: the tag names %s", wanted)
 }
 
 func retryCommand(digest string, r Request) controller.Command {

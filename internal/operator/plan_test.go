@@ -53,6 +53,11 @@ func situations() []struct {
 			v.Code, v.Reason, v.Quarantine = reconcile.CodeQuarantined, "sha256:bbbb is quarantined", quarantined
 			v.Last = &web.Rollout{ID: "api-1", To: digest('b'), Outcome: reconcile.RolledBack}
 		}))},
+		{"watched, a fix waits for the back-off", watched(rolledBack(), view(idle('b'), func(v *web.View) {
+			v.Phase, v.Code, v.Reason = reconcile.Preflight, reconcile.CodeBackoff, "the last rollout did not stay, so the next waits until 12:15"
+			v.Last = &web.Rollout{ID: "api-1", To: digest('d'), Outcome: reconcile.RolledBack}
+			v.Quarantine = map[string]reconcile.Quarantined{digest('d'): {Reason: "load balancer: new failed 24 of 120"}}
+		}))},
 		{"watched, paused", watched(service(observe.StateActive), view(idle('b'), func(v *web.View) { v.PausedBy = "mei" }))},
 		{"watched, upgrading", watched(service(observe.StateUpgrading), view(baking(), func(v *web.View) {
 			v.Phase, v.Reason, v.BakeStart, v.BakeUntil = reconcile.Upgrading, "1 of 2 containers are new, 1 old ones run", noon.Truncate(0).AddDate(-2026, 0, 0), noon.AddDate(-1, 0, 0)
