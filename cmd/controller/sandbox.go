@@ -5,11 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/ranchersim"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
+)
+
+const (
+	// maxScale is how many containers one machine is asked to run, each a server.
+	maxScale = 200
+	// maxSpeed keeps the waits of Rancher longer than what a request takes.
+	maxSpeed = 1000
 )
 
 // sandboxCommand keeps a whole small world up, without Drover in it.
@@ -60,11 +68,20 @@ func runSandbox(cmd *cobra.Command, o sandbox.Options, faults []string) error {
 	for _, text := range faults {
 		f, err := ranchersim.ParseFault(text)
 		if err != nil {
-			return &exitError{code: exitUsage, cause: fmt.Errorf("--fault: %w", err)}
+			return misusedFlag("--fault: %w", err)
 		}
 		o.Faults = append(o.Faults, f)
 	}
+	if o.Scale < 1 || o.Scale > maxScale {
+		return misusedFlag("--scale %d: a number of containers from 1 to %d is wanted", o.Scale, maxScale)
+	}
+	if !(o.Speed > 0 && o.Speed <= maxSpeed) {
+		return misusedFlag("--speed %g: a factor above 0 and up to %d is wanted", o.Speed, maxSpeed)
+	}
 	world, err := sandbox.Start(cmd.Context(), o)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; port 0 picks a free one", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -73,6 +90,11 @@ func runSandbox(cmd *cobra.Command, o sandbox.Options, faults []string) error {
 	}
 	<-cmd.Context().Done()
 	return ignoreCancel(world.Close())
+}
+
+// misusedFlag is a flag's value that the command cannot take.
+func misusedFlag(format string, args ...any) error {
+	return &exitError{code: exitUsage, cause: fmt.Errorf(format, args...)}
 }
 
 // ignoreCancel takes the end that a signal asked for as a good one.

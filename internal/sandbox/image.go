@@ -81,10 +81,10 @@ func onlyLoopback(_, address string, _ syscall.RawConn) error {
 func checkLoopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("address %q: %w", address, err)
+		return fmt.Errorf("address %q: write it as 127.0.0.1:5000", address)
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("address %q is not a loopback address", address)
+		return fmt.Errorf("address %q is not a loopback address, such as 127.0.0.1:5000", address)
 	}
 	return nil
 }

@@ -148,8 +148,13 @@ func (o *Options) setDefaults() error {
 	if o.CheckInterval == 0 {
 		o.CheckInterval = 500 * time.Millisecond
 	}
-	if o.Scale < 0 || o.Speed < 0 || o.CheckInterval < 10*time.Millisecond {
-		return fmt.Errorf("scale %d, speed %g, check interval %s: one is out of range", o.Scale, o.Speed, o.CheckInterval)
+	switch {
+	case o.Scale < 0:
+		return fmt.Errorf("scale %d is negative", o.Scale)
+	case o.Speed < 0:
+		return fmt.Errorf("speed %g is negative", o.Speed)
+	case o.CheckInterval < 10*time.Millisecond:
+		return fmt.Errorf("check interval %s is below 10ms", o.CheckInterval)
 	}
 	return nil
 }
