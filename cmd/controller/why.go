@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -360,13 +361,23 @@ func (w *reasons) about(l language.Language, subject string, p *targetPast) {
 			add(d, l.Sprintf("a newer digest goes past it; `drover retry %s --digest %s` tries it once more", w.Target, d))
 		}
 	}
-	if b := h.Baseline; b != nil && isDigest(b.Digest, subject) {
-		add(b.Digest, l.Sprintf("it is what the service runs"))
+	for _, part := range h.Baseline.Parts() {
+		if isDigest(part.Digest, subject) {
+			add(part.Digest, l.Sprintf("it is what the service runs"))
+			break
+		}
 	}
-	if b := h.Baseline; b != nil && b.Over != "" && isDigest(b.Over, subject) {
-		add(b.Over, l.Sprintf("the tag named it when the service was adopted running something else, so it is passed over; `drover retry %s --digest %s` deploys it", w.Target, b.Over))
+	for _, part := range h.Baseline.Parts() {
+		if part.Over != "" && isDigest(part.Over, subject) {
+			add(part.Over, l.Sprintf("the tag named it when the service was adopted running something else, so it is passed over; `drover retry %s --digest %s` deploys it", w.Target, part.Over))
+			break
+		}
 	}
-	for _, d := range h.Past {
+	past := slices.Clone(h.Past)
+	for _, name := range slices.Sorted(maps.Keys(h.PastSidekicks)) {
+		past = append(past, h.PastSidekicks[name]...)
+	}
+	for _, d := range past {
 		if isDigest(d, subject) {
 			add(d, l.Sprintf("it ran before; a tag that moves back to it is asked about: `drover retry %s --digest %s` deploys it", w.Target, d))
 			break

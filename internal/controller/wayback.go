@@ -3,6 +3,7 @@ package controller
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
@@ -41,17 +42,18 @@ func WayBack(h reconcile.History, past func(each func(journal.Entry) error) erro
 	return back, nil
 }
 
-// isWayBack says that what ran before a rollout may be gone back to.
+// isWayBack says that what ran before a rollout may be gone back to: of what differs
+// from what runs now, in the primary or in a sidekick, nothing is condemned.
 func isWayBack(r *reconcile.Rollout, h reconcile.History, digest string) bool {
-	from := r.From.Digest
-	_, isCondemned := h.Quarantine[from]
+	changes := r.From.Changes(*h.Baseline)
+	isCondemned := func(d string) bool { _, is := h.Quarantine[d]; return is }
 	switch {
-	case from == "" || len(r.Previous) == 0 || isCondemned:
+	case r.From.Digest == "" || len(r.Previous) == 0 || len(changes) == 0 || slices.ContainsFunc(changes, isCondemned):
 		return false
 	case digest != "":
-		return from == digest
+		return r.From.Digest == digest || slices.Contains(changes, digest)
 	}
-	return from != h.Baseline.Digest
+	return true
 }
 
 // WayBack is what a restore command would go back to now, with the time it ran
@@ -77,13 +79,11 @@ func (c *Controller) restoreOf(cmd Command, key string, h reconcile.History) ([]
 	}
 	back.By, back.At = cmd.By, c.parts.Now()
 	events := []reconcile.Event{{Kind: reconcile.EventRestore, Restoring: back}}
-	if left := h.Baseline.Digest; left != back.To.Digest {
-		e := reconcile.Event{Kind: reconcile.EventQuarantined, Code: reconcile.CodeAborted, Rollout: h.Baseline.Rollout, Digests: []string{left}}
-		if m := h.Baseline.Manifest; m != "" && m != left && m != back.To.Manifest {
-			e.Digests = append(e.Digests, m)
-		}
-		e.Reason = cmd.By + " took it back after its finish"
-		events = append(events, e)
+	if left := h.Baseline.Changes(back.To); len(left) > 0 {
+		events = append(events, reconcile.Event{
+			Kind: reconcile.EventQuarantined, Code: reconcile.CodeAborted, Rollout: h.Baseline.Rollout, Digests: left,
+			Reason: cmd.By + " took it back after its finish",
+		})
 	}
 	return events, nil
 }

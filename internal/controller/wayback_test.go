@@ -75,6 +75,58 @@ func TestWayBack(t *testing.T) {
 	}
 }
 
+// TestWayBackOfASidekick: rollouts of which only a sidekick was changed are ways back
+// as well, and what is left of it is what is condemned.
+func TestWayBackOfASidekick(t *testing.T) {
+	with := func(primary, side string) reconcile.Baseline {
+		b := ran(primary)
+		b.Sidekicks = map[string]reconcile.Part{"logger": {Image: "r.example/l@" + side, Digest: side}}
+		return b
+	}
+	rollouts := []reconcile.Rollout{{From: with("a", "1"), To: with("b", "1")}, {From: with("b", "1"), To: with("b", "2")}}
+	past := func(each func(journal.Entry) error) error {
+		for i := range rollouts {
+			rollouts[i].Previous = json.RawMessage(`{}`)
+			data, err := json.Marshal(reconcile.Event{Kind: reconcile.EventStarted, Start: &rollouts[i]})
+			if err = errors.Join(err, each(journal.Entry{Target: "chat/one", Type: "started", Data: data})); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	now := with("b", "2")
+	for _, tt := range []struct {
+		name, digest string
+		quarantined  []string
+		want, left   []string // The digests gone back to and condemned; none is refused.
+	}{
+		{"the sidekick alone", "", nil, []string{"b", "1"}, []string{"2"}},
+		{"by the sidekick's digest", "1", nil, []string{"b", "1"}, []string{"2"}},
+		{"by the primary's", "a", nil, []string{"a", "1"}, []string{"b", "2"}},
+		{"the sidekick is quarantined", "", []string{"1"}, nil, nil},
+	} {
+		h := reconcile.History{Baseline: &now, Quarantine: map[string]reconcile.Quarantined{}}
+		for _, d := range tt.quarantined {
+			h.Quarantine[d] = reconcile.Quarantined{}
+		}
+		back, err := WayBack(h, past, "chat/one", tt.digest)
+		if tt.want == nil {
+			if err == nil {
+				t.Errorf("%s: goes back to %+v", tt.name, back.To)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		got := []string{back.To.Digest, back.To.Sidekicks["logger"].Digest}
+		if left := now.Changes(back.To); !slices.Equal(got, tt.want) || !slices.Equal(left, tt.left) {
+			t.Errorf("%s: goes back to %q and leaves %q, want %q and %q", tt.name, got, left, tt.want, tt.left)
+		}
+	}
+}
+
 // TestRestoreIsAFreshUpgrade: a finished version is taken back by a person: the
 // intent is written, the digest left is quarantined, and the upgrade is made from
 // the launch configuration that the journal kept.

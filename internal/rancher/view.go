@@ -40,8 +40,8 @@ func (s *wireService) view(stack string, at time.Time, secretsHidden bool) obser
 		v.Global = s.LaunchConfig.Labels.global
 		v.HostPorts = s.LaunchConfig.hasHostPorts()
 	}
+	v.Secondary = views(s.Secondary, secretsHidden)
 	for i := range s.Secondary {
-		v.Secondary = append(v.Secondary, s.Secondary[i].view(secretsHidden))
 		// Global is judged on the labels of all launch configurations together.
 		v.Global = v.Global || s.Secondary[i].Labels.global
 		v.HostPorts = v.HostPorts || s.Secondary[i].hasHostPorts()
@@ -95,7 +95,18 @@ func (u *wireUpgrade) view(secretsHidden bool) *observe.Upgrade {
 		StartFirst:     u.InService.StartFirst,
 		To:             u.InService.To.view(secretsHidden),
 		From:           u.InService.From.view(secretsHidden),
+		ToSecondary:    views(u.InService.ToSecondary, secretsHidden),
+		FromSecondary:  views(u.InService.FromSecondary, secretsHidden),
 	}
+}
+
+// views are sidekicks' launch configurations; nil when there are none.
+func views(list []wireLaunch, secretsHidden bool) []observe.Launch {
+	var launches []observe.Launch
+	for i := range list {
+		launches = append(launches, list[i].view(secretsHidden))
+	}
+	return launches
 }
 
 // view is the container as the rest of Drover sees it.

@@ -118,11 +118,13 @@ func (s *rawService) UnmarshalJSON(b []byte) error {
 // wireUpgrade is the record of the last upgrade.
 type wireUpgrade struct {
 	InService *struct {
-		BatchSize      int         `json:"batchSize"`
-		IntervalMillis int64       `json:"intervalMillis"`
-		StartFirst     bool        `json:"startFirst"`
-		To             *wireLaunch `json:"launchConfig"`
-		From           *wireLaunch `json:"previousLaunchConfig"`
+		BatchSize      int          `json:"batchSize"`
+		IntervalMillis int64        `json:"intervalMillis"`
+		StartFirst     bool         `json:"startFirst"`
+		To             *wireLaunch  `json:"launchConfig"`
+		From           *wireLaunch  `json:"previousLaunchConfig"`
+		ToSecondary    []wireLaunch `json:"secondaryLaunchConfigs"`
+		FromSecondary  []wireLaunch `json:"previousSecondaryLaunchConfigs"`
 	} `json:"inServiceStrategy"`
 }
 

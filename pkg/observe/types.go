@@ -199,11 +199,15 @@ type Launch struct {
 
 // Upgrade is Rancher's record of the last in-service upgrade.
 type Upgrade struct {
-	BatchSize      int    `json:"batchSize,omitempty"`
-	IntervalMillis int64  `json:"intervalMillis,omitempty"`
-	StartFirst     bool   `json:"startFirst,omitempty"`
-	To             Launch `json:"to"`
-	From           Launch `json:"from"`
+	BatchSize      int   `json:"batchSize,omitempty"`
+	IntervalMillis int64 `json:"intervalMillis,omitempty"`
+	StartFirst     bool  `json:"startFirst,omitempty"`
+	// To and From are the primary's launch configurations, ToSecondary and
+	// FromSecondary the sidekicks'. What was not upgraded is not in To.
+	To            Launch   `json:"to"`
+	From          Launch   `json:"from"`
+	ToSecondary   []Launch `json:"toSecondary,omitempty"`
+	FromSecondary []Launch `json:"fromSecondary,omitempty"`
 }
 
 // Container is one container of a service.

@@ -271,7 +271,21 @@ func (l *look) somebodys(does string) step {
 	if owner != "" && owner != l.in.Observed.Fleet.Self && launch.Labels[LabelTo] == digestOf(launch.Image) {
 		return l.foreign(CodeTwoControllers, "another Drover, "+owner+", "+does+" the service to "+shortImage(launch.Image)+": two controllers look after it")
 	}
-	return l.foreign(CodeForeign, "somebody else "+does+" the service to "+shortImage(launch.Image)+l.who(string(Upgrade)))
+	return l.foreign(CodeForeign, "somebody else "+does+" "+l.whatOf(launch)+l.who(string(Upgrade)))
+}
+
+// whatOf says what a change that is not Drover's is to.
+func (l *look) whatOf(launch observe.Launch) string {
+	known := l.in.History.Baseline
+	if l.isNamed() {
+		known = &l.r.To
+	}
+	if known != nil && known.Image == launch.Image {
+		if others := l.otherSidekicks(known); len(others) > 0 {
+			return "the service's sidekick " + others[0].Name + " to " + shortImage(others[0].Image)
+		}
+	}
+	return "the service to " + shortImage(launch.Image)
 }
 
 // who says whose action it was that Drover did not make, as far as Rancher's audit
@@ -287,9 +301,18 @@ func (l *look) who(action string) string {
 	return fmt.Sprintf(" (%s from %s at %s)", act.By, cmp.Or(act.From, "an unknown address"), cmp.Or(act.At, "an unknown time"))
 }
 
+// isClosed says that the launch configuration names a rollout that is over: the one
+// that was closed last, or the one that brought what is known to run.
 func (l *look) isClosed() bool {
-	last := l.in.History.Last
-	return last != nil && last.ID == l.svc().Launch.Labels[LabelRollout]
+	id, last := l.svc().Launch.Labels[LabelRollout], l.in.History.Last
+	return last != nil && last.ID == id || l.isBaselines()
+}
+
+// isBaselines says that the launch configuration names the rollout that brought the
+// baseline.
+func (l *look) isBaselines() bool {
+	b := l.in.History.Baseline
+	return b != nil && b.Rollout != "" && b.Rollout == l.svc().Launch.Labels[LabelRollout]
 }
 
 // foreign respects what Drover did not do: observe, hold, tell.
@@ -316,6 +339,8 @@ func (l *look) active() step {
 		return l.giveUp(CodeRollbackMismatch, "after the rollback the service still names "+shortImage(l.svc().Launch.Image)+" and old containers run")
 	case l.isOurs():
 		return l.finished()
+	case l.isNamed():
+		return l.somebodys("changed")
 	case up != nil && up.To.Labels[LabelRollout] == l.r.ID && l.svc().Launch.Image == l.r.From.Image:
 		return l.rolledBack()
 	case up != nil && up.To.Labels[LabelRollout] == l.r.ID:
@@ -574,7 +599,7 @@ func (l *look) rolledBack() step {
 	l.mem.gatesFromZero()
 	l.mem.rollout = "" // What ran before runs again, and its baseline holds.
 	if isForeign {
-		reason := "somebody rolled back in Rancher" + l.who(string(Rollback)) + "; " + short(l.r.To.Digest) + " is quarantined"
+		reason := "somebody rolled back in Rancher" + l.who(string(Rollback)) + "; " + l.r.To.news(&l.r.From) + " is quarantined"
 		l.record(Event{Kind: EventHeld, Code: CodeForeignRollback, Reason: reason})
 		d := l.say(Held, CodeForeignRollback, reminder, "%s", reason)
 		d.Alert = true
@@ -588,11 +613,11 @@ func (l *look) rolledBack() step {
 // hasOtherImage says that a container is known to run another image than the
 // one that the bare tag named before, and that the digest of that one is known.
 func (l *look) hasOtherImage() bool {
-	if l.r.RollingBackAt.IsZero() || l.r.From.Digest == "" || digestOf(l.r.From.Image) != "" {
+	if l.r.RollingBackAt.IsZero() {
 		return false
 	}
-	_, mismatch := l.isRunningImage("", l.r.From.Config)
-	return mismatch
+	_, isOther := l.otherImage(&l.r.From)
+	return isOther
 }
 
 // cancel stops an upgrade, or a finish that hangs, where it is: a person asked for

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -230,7 +231,7 @@ func (h History) closed(e Event, outcome Outcome) History {
 // notApplied counts attempts of the same digest; one that Rancher refused for good
 // is not tried again by itself.
 func (h History) notApplied(e Event) History {
-	if h.Last != nil && h.Rollout != nil && h.Last.To.Digest != h.Rollout.To.Digest {
+	if h.Last != nil && h.Rollout != nil && len(h.Rollout.To.Changes(h.Last.To)) > 0 {
 		h.Attempts = 0
 	}
 	if h.Rollout != nil {
@@ -258,9 +259,7 @@ func (h History) finished(e Event) History {
 	if e.Version != "" {
 		watched.Version = e.Version
 	}
-	if from := h.Rollout.From.Digest; from != "" && from != h.Rollout.To.Digest {
-		h.Past = append(tail(h.Past, pastLimit-1), from)
-	}
+	h = h.passed(h.Rollout)
 	h = h.closed(e, Finished)
 	h.Last.FinishBy, h.Last.Version = e.By, watched.Version
 	h.Baseline = e.Baseline
@@ -270,6 +269,29 @@ func (h History) finished(e Event) History {
 		h.Probation = &Watch{Rollout: watched, Until: e.Until}
 	}
 	return h
+}
+
+// passed remembers what a rollout replaced.
+func (h History) passed(r *Rollout) History {
+	h.Past = past(h.Past, r.From.Part, r.To.Part)
+	for name, to := range r.To.Sidekicks {
+		before := h.PastSidekicks[name]
+		if after := past(before, r.From.Sidekicks[name], to); len(after) > 0 {
+			h.PastSidekicks = maps.Clone(h.PastSidekicks)
+			if h.PastSidekicks == nil {
+				h.PastSidekicks = map[string][]string{}
+			}
+			h.PastSidekicks[name] = after
+		}
+	}
+	return h
+}
+
+func past(list []string, from, to Part) []string {
+	if from.Digest == "" || from.Digest == to.Digest {
+		return list
+	}
+	return append(tail(list, pastLimit-1), from.Digest)
 }
 
 func (h History) quarantined(e Event) History {
@@ -330,20 +352,57 @@ func (h History) released(e Event) History {
 	return h
 }
 
+// Parts are the primary and the sidekicks by their names' order; none when nothing is
+// known.
+func (b *Baseline) Parts() []Part {
+	if b == nil {
+		return nil
+	}
+	parts := []Part{b.Part}
+	for _, name := range slices.Sorted(maps.Keys(b.Sidekicks)) {
+		parts = append(parts, b.Sidekicks[name])
+	}
+	return parts
+}
+
+// Changes are the digests, of tags and of platform manifests, by which a baseline
+// differs from another: of the primary, and of the sidekicks that it has.
+func (b Baseline) Changes(from Baseline) []string {
+	digests := b.changes(from.Part)
+	for _, name := range slices.Sorted(maps.Keys(b.Sidekicks)) {
+		digests = append(digests, b.Sidekicks[name].changes(from.Sidekicks[name])...)
+	}
+	return digests
+}
+
+func (p Part) changes(from Part) []string {
+	if p.Digest == from.Digest || p.Digest == "" {
+		return nil
+	}
+	if p.Manifest == "" || p.Manifest == p.Digest || p.Manifest == from.Manifest {
+		return []string{p.Digest}
+	}
+	return []string{p.Digest, p.Manifest}
+}
+
 // names says whether digest is one of the baseline's.
 func (b Baseline) names(digest string) bool {
 	if digest == "" {
 		return false
 	}
-	if b.Digest == digest || b.Manifest == digest {
+	if b.Part.names(digest) {
 		return true
 	}
 	for _, s := range b.Sidekicks {
-		if s.Digest == digest || s.Manifest == digest {
+		if s.names(digest) {
 			return true
 		}
 	}
 	return false
+}
+
+func (p Part) names(digest string) bool {
+	return digest != "" && (p.Digest == digest || p.Manifest == digest)
 }
 
 func tail[T any](s []T, n int) []T {

@@ -23,9 +23,12 @@ type History struct {
 	// Quarantine holds digests (of tags and of platform manifests) that are not
 	// tried again.
 	Quarantine map[string]Quarantined `json:"quarantine,omitempty"`
-	// Past are digests that ran before, newest last, at most pastLimit of them:
-	// a tag that moves back to one of them is asked about.
-	Past []string `json:"past,omitempty"`
+	// Past are digests of the primary that ran before, newest last, at most pastLimit
+	// of them: a tag that moves back to one of them is asked about. PastSidekicks are
+	// those of the sidekicks, by name: what is old for one part may be new for another
+	// that is made from the same repository.
+	Past          []string            `json:"past,omitempty"`
+	PastSidekicks map[string][]string `json:"pastSidekicks,omitempty"`
 	// Released are digests a person asked for by name; they pass quarantine, the
 	// regression guard and the back-off once. A later condemnation ends it.
 	Released []string `json:"released,omitempty"`
@@ -70,15 +73,15 @@ type Part struct {
 	Digest   string `json:"digest,omitempty"`
 	Manifest string `json:"manifest,omitempty"`
 	Config   string `json:"config,omitempty"`
+	// Over is the digest the tag named when something else was adopted: it is not
+	// deployed by itself, the next one is.
+	Over string `json:"over,omitempty"`
 }
 
 // Baseline is what a service runs, primary and sidekicks.
 type Baseline struct {
 	Part
 	Sidekicks map[string]Part `json:"sidekicks,omitempty"`
-	// Over is the digest the tag named when something else was adopted: it is not
-	// deployed by itself, the next one is.
-	Over string `json:"over,omitempty"`
 	// Rollout is the one that brought it; empty when it was adopted.
 	Rollout string    `json:"rollout,omitempty"`
 	At      time.Time `json:"at,omitzero"`

@@ -2,9 +2,9 @@ package reconcile
 
 import (
 	"maps"
+	"slices"
 	"time"
 
-	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
@@ -15,10 +15,13 @@ func (l *look) idle() step {
 		return l.firstSight()
 	}
 	if !l.isBaseline() {
-		if !l.isSigned() {
+		if !l.isSigned() || l.isBaselines() {
 			return l.somebodys("changed")
 		}
 		return l.adopt("the service runs a version this Drover signed; the journal did not know it")
+	}
+	if d, done := l.follow(); done {
+		return d
 	}
 	if d, done := l.repair(); done {
 		return d
@@ -30,83 +33,6 @@ func (l *look) idle() step {
 		return d
 	}
 	return l.next()
-}
-
-// firstSight takes what runs as the baseline and leaves it alone.
-func (l *look) firstSight() step {
-	if l.isSigned() {
-		return l.adopt("first sight: the service runs a version this Drover signed")
-	}
-	if l.in.Target.FirstSight == desired.Deploy && digestOf(l.svc().Launch.Image) == "" {
-		return l.adoptUnknown()
-	}
-	if p := l.problemOfImages(); p != nil {
-		d := l.say(Preflight, CodeRegistryProblem, again, "first sight: the registry does not say what the tag is: %s", p.Message)
-		d.Alert, d.isPending = p.Cause == observe.CauseAuth, p.Cause == observe.CausePending
-		return d
-	}
-	if digestOf(l.svc().Launch.Image) != "" {
-		return l.adopt("first sight: the service runs a pinned image")
-	}
-	return l.adopt("first sight: the tag's digest is remembered; the next one is deployed")
-}
-
-// adopt writes down what runs. After a rollback whose memory was lost Rancher
-// still names the digest that was taken back: it stays condemned (4.6).
-func (l *look) adopt(reason string) step {
-	b := l.running()
-	if img := l.in.Observed.Image; img.Problem == nil && img.Digest != b.Digest && !l.isSigned() && l.in.Target.FirstSight != desired.Deploy {
-		b.Over = img.Digest
-	}
-	l.record(Event{Kind: EventAdopted, Code: CodeFirstSight, Reason: reason, Baseline: &b})
-	if up := l.svc().Upgrade; up != nil {
-		if d := digestOf(up.To.Image); d != "" && up.To.Image != l.svc().Launch.Image {
-			l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: []string{d}, Reason: "rolled back, cause unknown"})
-		}
-	}
-	return l.say(Idle, CodeFirstSight, time.Millisecond, "%s", reason)
-}
-
-// adoptUnknown takes a bare tag as a baseline of unknown digest, so that whatever
-// the tag resolves to is deployed.
-func (l *look) adoptUnknown() step {
-	b := l.running()
-	b.Digest, b.Manifest, b.Config = "", "", ""
-	for name := range b.Sidekicks {
-		b.Sidekicks[name] = Part{Image: b.Sidekicks[name].Image}
-	}
-	reason := "first sight: the tag is deployed, pinned"
-	l.record(Event{Kind: EventAdopted, Code: CodeFirstSight, Reason: reason, Baseline: &b})
-	return l.say(Idle, CodeFirstSight, time.Millisecond, "%s", reason)
-}
-
-// running is what the launch configuration names, with what the registry knows
-// of it.
-func (l *look) running() Baseline {
-	b := Baseline{Part: l.part(l.svc().Launch.Image, l.in.Observed.Image), At: l.in.Now}
-	b.Rollout = l.svc().Launch.Labels[LabelRollout]
-	for name := range l.in.Target.Containers {
-		if launch := l.secondary(name); launch != nil {
-			if b.Sidekicks == nil {
-				b.Sidekicks = map[string]Part{}
-			}
-			b.Sidekicks[name] = l.part(launch.Image, l.in.Observed.Sidekicks[name])
-		}
-	}
-	return b
-}
-
-// part joins a launch configuration's image with what its tag resolves to. A
-// pinned image knows its digest; a bare tag is what the tag is now.
-func (l *look) part(image string, tag observe.Image) Part {
-	p := Part{Image: image, Digest: digestOf(image)}
-	if p.Digest == "" && tag.Problem == nil {
-		p.Digest = tag.Digest
-	}
-	if p.Digest == tag.Digest {
-		p.Manifest, p.Config = tag.Manifest, tag.Config
-	}
-	return p
 }
 
 func (l *look) secondary(name string) *observe.Launch {
@@ -124,26 +50,41 @@ func (l *look) isBaseline() bool {
 	if b.Image != l.svc().Launch.Image {
 		return false
 	}
-	for name, p := range b.Sidekicks {
-		if launch := l.secondary(name); launch != nil && launch.Image != p.Image {
-			return false
-		}
-	}
-	return true
+	return len(l.otherSidekicks(b)) == 0
 }
 
-// repair goes to the pinned image when a rollback of a bare tag brought another
-// image than the one that was there before (ruling 4); once.
+// otherSidekicks are the followed ones that name another image than a baseline.
+func (l *look) otherSidekicks(b *Baseline) []*observe.Launch {
+	var others []*observe.Launch
+	for i := range l.svc().Secondary {
+		launch := &l.svc().Secondary[i]
+		side, isKnown := b.Sidekicks[launch.Name]
+		if isKnown && l.in.Target.Containers[launch.Name] != "" && launch.Image != side.Image {
+			others = append(others, launch)
+		}
+	}
+	return others
+}
+
+// repair goes to the pinned images when a rollback of a bare tag brought another
+// image than the one that was there before (ruling 4), of the primary or of a
+// sidekick; once.
 func (l *look) repair() (step, bool) {
 	b, last := l.in.History.Baseline, l.in.History.Last
-	if last == nil || last.Outcome != RolledBack || b.Digest == "" || digestOf(b.Image) != "" {
+	if last == nil || last.Outcome != RolledBack {
 		return step{}, false
 	}
-	if _, mismatch := l.isRunningImage("", b.Config); !mismatch {
+	name, isOther := l.otherImage(b)
+	if !isOther {
 		return step{}, false
 	}
-	const reason = "the rollback brought another image under the same tag"
+	reason := "the rollback brought another image" + ofSidekick(name) + " under the same tag"
+	to := l.pinnedAll(*b)
 	switch {
+	case !to.isPinned():
+		d := l.say(Idle, CodeRollbackMismatch, l.every(), "%s, and what ran before is not known by its digests: a person decides", reason)
+		d.Alert = true
+		return d, true
 	case l.in.Observed.Fleet.NotDurable:
 		d := l.say(Idle, CodeNotDurable, l.every(), "%s, and the journal cannot be written", reason)
 		d.Alert = true
@@ -153,9 +94,36 @@ func (l *look) repair() (step, bool) {
 		d.Alert = true
 		return d, true
 	}
-	to := *b
-	to.Image = l.in.Observed.Image.Repository + "@" + b.Digest
 	return l.start(Restore, to, CodeRollbackMismatch, reason+"; going to the pinned one"), true
+}
+
+// otherImage is the part of a baseline, by its name, whose bare tag is known to run
+// something else in a container.
+func (l *look) otherImage(b *Baseline) (name string, isOther bool) {
+	isOf := func(launch string, p Part) bool {
+		if p.Digest == "" || digestOf(p.Image) != "" {
+			return false
+		}
+		_, mismatch := l.isRunningImage(launch, p.Config)
+		return mismatch
+	}
+	if isOf("", b.Part) {
+		return "", true
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Sidekicks)) {
+		if isOf(name, b.Sidekicks[name]) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// ofSidekick names the sidekick that is meant; empty for the primary.
+func ofSidekick(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " of sidekick " + name
 }
 
 // restore goes back to a launch configuration from before the finish, for a
@@ -229,38 +197,6 @@ func (l *look) whyNotRestored(w *Watch) string {
 	return ""
 }
 
-// pinnedAll is a baseline by the digests of all its images, where they are known:
-// what a way back names must not be what the tags name by now.
-func (l *look) pinnedAll(b Baseline) Baseline {
-	b.Image = l.pinned(b.Part)
-	b.Sidekicks = maps.Clone(b.Sidekicks)
-	for name, side := range b.Sidekicks {
-		if repository := l.in.Observed.Sidekicks[name].Repository; digestOf(side.Image) == "" && side.Digest != "" && repository != "" {
-			side.Image = repository + "@" + side.Digest
-			b.Sidekicks[name] = side
-		}
-	}
-	return b
-}
-
-// isPinned says that every image is named by its digest.
-func (b Baseline) isPinned() bool {
-	for _, side := range b.Sidekicks {
-		if digestOf(side.Image) == "" {
-			return false
-		}
-	}
-	return digestOf(b.Image) != ""
-}
-
-// pinned is an image by its digest, where that is known.
-func (l *look) pinned(p Part) string {
-	if digestOf(p.Image) != "" || p.Digest == "" {
-		return p.Image
-	}
-	return l.in.Observed.Image.Repository + "@" + p.Digest
-}
-
 // blockedStart holds back even a way home while nothing durable can be written or
 // a person paused the target.
 func (l *look) blockedStart() (step, bool) {
@@ -303,10 +239,10 @@ func (l *look) next() step {
 		if d := l.mixedImages(); d != nil {
 			return *d
 		}
+		if over := l.passedOver(); over != "" {
+			return l.calm(CodePassedOver, 0, over+" was there when the service was adopted as it was: the next digest is deployed, or this one by `drover retry`")
+		}
 		return l.calm(CodeNothingToDo, 0, "runs what the tag names")
-	}
-	if to.Digest == l.in.History.Baseline.Over && !l.isReleased(to) {
-		return l.calm(CodePassedOver, 0, short(to.Digest)+" was there when the service was adopted as it was: the next digest is deployed, or this one by `drover retry`")
 	}
 	return l.prepare(to)
 }
@@ -317,48 +253,4 @@ func (l *look) calm(code Code, after time.Duration, reason string) step {
 		return l.say(Probation, CodeProbation, l.every(), "on probation until %s", w.Until.UTC().Format(time.RFC3339))
 	}
 	return step{Phase: Idle, Code: code, Reason: reason, RequeueAfter: after}
-}
-
-// wanted is the baseline the tags ask for. An index that brings the same manifest
-// for the platform is nothing new (ruling 14).
-func (l *look) wanted() (Baseline, bool) {
-	img := l.in.Observed.Image
-	b := l.in.History.Baseline
-	to := Baseline{Part: b.Part}
-	isNewer := differs(b.Part, img)
-	if isNewer {
-		to.Part = partOf(img)
-	}
-	for name, from := range b.Sidekicks {
-		img, followed := l.in.Observed.Sidekicks[name]
-		if !followed {
-			continue
-		}
-		side := from
-		if differs(from, img) {
-			side, isNewer = partOf(img), true
-		}
-		if to.Sidekicks == nil {
-			to.Sidekicks = make(map[string]Part, len(b.Sidekicks))
-		}
-		to.Sidekicks[name] = side
-	}
-	if isNewer {
-		// With a sidekick's new digest the primary comes by its own, also where it ran
-		// under the bare tag.
-		to.Image = l.pinned(to.Part)
-	}
-	return to, isNewer
-}
-
-// partOf is an image pinned to what its tag names.
-func partOf(img observe.Image) Part {
-	return Part{Image: img.Repository + "@" + img.Digest, Digest: img.Digest, Manifest: img.Manifest, Config: img.Config}
-}
-
-func differs(from Part, to observe.Image) bool {
-	if to.Digest == from.Digest {
-		return false
-	}
-	return to.Manifest == "" || to.Manifest != from.Manifest
 }

@@ -219,17 +219,49 @@ func (l *look) nameOf(id string) string {
 	return id
 }
 
-// isOurs says that the launch configuration in force is this rollout's.
+// isOurs says that the launch configuration in force is this rollout's: it carries its
+// labels, and nobody has upgraded the service since and kept them.
 func (l *look) isOurs() bool {
-	labels := l.svc().Launch.Labels
-	return l.r != nil && labels[LabelRollout] == l.r.ID && labels[LabelTo] == digestOf(l.svc().Launch.Image)
+	launch := &l.svc().Launch
+	switch {
+	case !l.isNamed() || launch.Labels[LabelTo] != digestOf(launch.Image):
+		return false
+	case l.r.Confirmed && l.r.Version != "" && launch.Version != l.r.Version:
+		return false // Rancher makes each version once.
+	}
+	for name, side := range l.r.To.Sidekicks {
+		if launch := l.secondary(name); launch != nil && launch.Image != side.Image {
+			return false
+		}
+	}
+	return true
+}
+
+// isNamed says that the launch configuration carries the rollout's id.
+func (l *look) isNamed() bool {
+	return l.r != nil && l.svc().Launch.Labels[LabelRollout] == l.r.ID
 }
 
 // isSigned says that the launch configuration carries this Drover's name and
 // names the digest it runs, whichever rollout brought it.
 func (l *look) isSigned() bool {
 	labels, d := l.svc().Launch.Labels, digestOf(l.svc().Launch.Image)
-	return d != "" && labels[LabelOwner] == l.in.Observed.Fleet.Self && labels[LabelTo] == d
+	return d != "" && labels[LabelOwner] == l.in.Observed.Fleet.Self && labels[LabelTo] == d && !l.isCopied()
+}
+
+// isCopied says that the labels are those of the launch configuration before, or that
+// only sidekicks were upgraded since: Rancher's own form sends the labels that it has
+// read, so a person's change of a sidekick or of the environment carries the name of
+// a rollout that had nothing to do with it.
+func (l *look) isCopied() bool {
+	up, id := l.svc().Upgrade, l.svc().Launch.Labels[LabelRollout]
+	if up == nil || id == "" {
+		return false
+	}
+	if up.To.Image == "" {
+		return len(up.ToSecondary) > 0
+	}
+	return up.To.Labels[LabelRollout] == id && up.From.Labels[LabelRollout] == id
 }
 
 // isPaused says that a person or the file stops writes other than rollbacks.

@@ -24,7 +24,7 @@ var disturbances = []string{
 	"person rolls-back", "person finishes", "person cancels", "person upgrades 9",
 	"person aborts", "person finishes-early", "person resumes",
 	"push c", "behave b crash", "behave b dumb", "behave c errors=1", "set blind=yes", "set blind=no",
-	"person scales 3", "person scales 1", "person drives 9", "person upgrades-side 8", "push-side 2", "set pause=yes", "file bake=0s", "file deadline=10s",
+	"person scales 3", "person scales 1", "person drives 9", "person upgrades-side 8", "person changes-side 8", "push-side 2", "set repull=yes", "set pause=yes", "file bake=0s", "file deadline=10s",
 }
 
 const (
@@ -197,8 +197,8 @@ func (b *branch) key() uint64 {
 	if err != nil {
 		b.fail("%v", err)
 	}
-	fmt.Fprintf(&h, "%s %+v %+v %s %s %s %d %+v %+v %+v %v %d %d %v %v %v %v %v %v %v %s %v", memory, p.side, p.formerSide, p.sideTag, p.tag, p.seenAt, p.made, p.launch, p.previous, p.containers, p.state, p.scale, p.hosts,
-		p.behaviour, p.served, p.blind, p.lost, p.reload, p.stalled, b.dies, b.before, p.target.Pause)
+	fmt.Fprintf(&h, "%s %+v %+v %s %s %s %d %+v %+v %+v %v %d %d %v %v %v %v %v %v %v %s %v %t %v %+v", memory, p.side, p.formerSide, p.sideTag, p.tag, p.seenAt, p.made, p.launch, p.previous, p.containers, p.state, p.scale, p.hosts,
+		p.behaviour, p.served, p.blind, p.lost, p.reload, p.stalled, b.dies, b.before, p.target.Pause, p.repulls, p.theirs, b.parts)
 	if p.upgrade != nil {
 		fmt.Fprintf(&h, "%+v", *p.upgrade)
 	}

@@ -28,7 +28,7 @@ func Need(in Input) observe.Wants {
 		return n
 	}
 	to, isNewer := l.wanted()
-	if !isNewer || to.Digest == h.Baseline.Over && !l.isReleased(to) {
+	if !isNewer {
 		return n
 	}
 	if _, stop := l.refused(to); stop {

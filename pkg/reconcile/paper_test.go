@@ -3,6 +3,7 @@ package reconcile
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +44,12 @@ type paper struct {
 
 	blind, lbDown, quiet, lost, stalled, notDurable bool
 	reload                                          bool
+	// repulls says that a rollback makes its containers anew, so that a bare tag is
+	// pulled again.
+	repulls bool
+	// theirs are the versions of launch configurations that Drover did not make. The
+	// map is replaced, not changed.
+	theirs map[string]bool
 	// answer is what a probe of a container with an image's letter gets; nil is no
 	// probes.
 	answer func(letter string) observe.Sample
@@ -328,10 +335,7 @@ func (p *paper) act(d Decision) {
 	p.acted = append(p.acted, string(d.Action))
 	switch d.Action {
 	case Upgrade:
-		p.startUpgrade(d.Plan.Image, d.Plan.Labels)
-		if image := d.Plan.Sidekicks["logger"]; image != "" {
-			p.side.Image, p.side.Version = image, fmt.Sprintf("s%d", p.made)
-		}
+		p.startUpgrade(d.Plan.Image, d.Plan.Labels, d.Plan.Sidekicks["logger"])
 	case FinishUpgrade:
 		p.state = observe.StateFinishingUpgrade
 	case CancelUpgrade:
@@ -342,16 +346,35 @@ func (p *paper) act(d Decision) {
 	}
 }
 
-func (p *paper) startUpgrade(image string, labels map[string]string) {
+// startUpgrade takes an upgrade as Rancher does; an empty sidekick stays as it is.
+func (p *paper) startUpgrade(image string, labels map[string]string, sidekick string) {
+	p.made++ // Rancher makes each version once.
 	p.previous, p.formerSide = p.launch, p.side
 	p.launch = observe.Launch{Image: image, Version: fmt.Sprintf("v%d-%s", p.made, letterOf(image)), Labels: labels}
 	p.upgrade = &observe.Upgrade{To: p.launch, From: p.previous}
+	if p.sideTag != "" {
+		p.upgrade.FromSecondary = []observe.Launch{p.side}
+	}
+	if sidekick != "" {
+		p.side.Image, p.side.Version = sidekick, fmt.Sprintf("s%d", p.made)
+		p.upgrade.ToSecondary = []observe.Launch{p.side}
+	}
 	p.state = observe.StateUpgrading
 }
 
 func (p *paper) startRollback() {
 	p.launch, p.side = p.previous, p.formerSide
 	p.state = observe.StateRollingBack
+}
+
+// personUpgrades is an upgrade that is not Drover's.
+func (p *paper) personUpgrades(image string, labels map[string]string, sidekick string) {
+	p.startUpgrade(image, labels, sidekick)
+	p.theirs = maps.Clone(p.theirs)
+	if p.theirs == nil {
+		p.theirs = map[string]bool{}
+	}
+	p.theirs[p.launch.Version] = true
 }
 
 // tick lets Rancher work for a moment.
@@ -437,9 +460,26 @@ func (p *paper) restore() {
 				c.Health = "healthy"
 			}
 			c.StartCount++
+			if p.repulls {
+				p.repull(c)
+			}
 		}
 	}
 	p.state = observe.StateActive
+}
+
+// repull makes a container anew: under a bare tag it runs what that names now.
+func (p *paper) repull(c *observe.Container) {
+	p.made++
+	c.ID, c.StartCount = fmt.Sprintf("1i%d", p.made), 1
+	if digestOf(c.Image) != "" {
+		return
+	}
+	c.Unit = p.tag
+	if c.LaunchName != "" {
+		c.Unit = p.sideTag
+	}
+	c.ImageID = "config-" + c.Unit
 }
 
 // reconcileScale makes what is missing and removes what is too much, as Rancher does

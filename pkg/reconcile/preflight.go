@@ -29,7 +29,7 @@ func (l *look) prepare(to Baseline) step {
 		return d
 	}
 	if wait := l.settling(); wait > 0 {
-		return l.say(Settle, CodeSettling, min(wait, l.every()), "%s must stay the same for %s more", short(to.Digest), wait.Round(time.Millisecond))
+		return l.say(Settle, CodeSettling, min(wait, l.every()), "%s must stay the same for %s more", to.news(l.in.History.Baseline), wait.Round(time.Millisecond))
 	}
 	if d := l.preflight(); d != nil {
 		return *d
@@ -37,52 +37,11 @@ func (l *look) prepare(to Baseline) step {
 	if pinned, yes := l.pinFirst(); yes && !l.isDespiteBaseline() { // A pin of what fails would not pass.
 		return l.start(Pin, pinned, CodePinFirst, "pinning the running image before the first change, so that the way back is exact")
 	}
-	reason := "new digest " + short(to.Digest)
+	reason := "new digest " + to.news(l.in.History.Baseline)
 	if digestOf(l.in.History.Baseline.Image) == "" {
 		reason += "; what runs under the bare tag could not be verified, so a rollback is compared again"
 	}
 	return l.start(Deploy, to, CodeNewDigest, reason)
-}
-
-// refused is what no waiting changes: quarantine, a tag that moved back, a person.
-func (l *look) refused(to Baseline) (step, bool) {
-	h := &l.in.History
-	isReleased := l.isReleased(to)
-	for d, q := range h.Quarantine {
-		if to.names(d) && !isReleased && !h.Baseline.names(d) {
-			return l.calm(CodeQuarantined, 0, fmt.Sprintf("%s is quarantined: %s; `drover retry` or a newer digest goes on", short(d), q.Reason)), true
-		}
-	}
-	switch {
-	case slices.ContainsFunc(h.Past, to.names) && !isReleased:
-		d := l.say(Held, CodeRegression, again, "the tag moved back to %s, which ran before; `drover retry` deploys it", short(to.Digest))
-		d.Alert = true
-		return d, true
-	case h.Attempts >= attemptLimit && h.Last != nil && h.Last.To.names(to.Digest):
-		d := l.say(Held, CodeGaveUp, reminder, "the upgrade to %s did not come about: %s; `drover retry` tries again", short(to.Digest), h.Last.Reason)
-		d.Alert = true
-		return d, true
-	case l.in.Target.Hold != "":
-		return l.say(Held, CodeHoldFile, again, "hold in targets.yaml: %s", l.in.Target.Hold), true
-	case l.isPaused():
-		return l.say(Held, CodePaused, again, "paused"), true
-	case l.in.Now.Before(h.NotBefore) && h.Last != nil && h.Last.Code == CodeNotAllowed && h.Last.Outcome == NotApplied:
-		d := l.say(Preflight, CodeNotAllowed, h.NotBefore.Sub(l.in.Now), "Rancher does not let this key upgrade: %s; asked again at %s", h.Last.Reason, h.NotBefore.UTC().Format(time.RFC3339))
-		d.Alert = true
-		return d, true
-	case !isReleased && l.in.Now.Before(h.NotBefore):
-		return l.say(Preflight, CodeBackoff, h.NotBefore.Sub(l.in.Now), "the last rollout did not stay, so the next waits until %s", h.NotBefore.UTC().Format(time.RFC3339)), true
-	case h.RollbacksSince(l.in.Now.Add(-rollbackWindow)) >= l.in.Target.Rollout.RollbacksPerDay && !isReleased:
-		d := l.say(Held, CodeDailyBudget, again, "%d rollbacks within 24 hours; `drover retry` goes on", len(h.Rollbacks))
-		d.Alert = true
-		return d, true
-	}
-	return step{}, false
-}
-
-// isReleased says that a person asked for this digest by name.
-func (l *look) isReleased(to Baseline) bool {
-	return slices.ContainsFunc(l.in.History.Released, to.names) || to.names(l.in.Target.Retry)
 }
 
 // settling is how long the newest of the changed digests still has to stay.
@@ -389,35 +348,6 @@ func (l *look) plan(r *Rollout) *Plan {
 		p.Sidekicks[name] = side.Image
 	}
 	return p
-}
-
-// recover rebuilds a rollout of ours from the labels Rancher shows, when the
-// journal does not know it: gates and bake from zero, deadline as it was.
-func (l *look) recover() {
-	launch, up := l.svc().Launch, l.svc().Upgrade
-	r := &Rollout{
-		ID: launch.Labels[LabelRollout], ServiceID: l.svc().ID, Kind: Kind(launch.Labels[LabelKind]), Tag: launch.Labels[LabelImage],
-		To: l.running(), Policy: l.in.Target, Confirmed: true, Version: launch.Version, Revision: launch.Labels[LabelRevision],
-	}
-	if r.Kind != Pin && r.Kind != Restore {
-		r.Kind = Deploy
-	}
-	if up != nil {
-		r.From.Part = Part{Image: up.From.Image, Digest: launch.Labels[LabelFrom]}
-		r.FromVersion = up.From.Version
-	}
-	r.Started = parseTime(launch.Labels[LabelStarted], l.in.Now)
-	r.Deadline = parseTime(launch.Labels[LabelDeadline], l.in.Now.Add(l.in.Target.Rollout.ProgressDeadline.Duration))
-	l.r = r
-	l.record(Event{Kind: EventRecovered, Start: r, Reason: "Rancher shows a rollout of this Drover that the journal does not know"})
-}
-
-func parseTime(s string, otherwise time.Time) time.Time {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return otherwise
-	}
-	return t
 }
 
 // shortImage is a pinned image as people read it.

@@ -26,7 +26,8 @@ var moves = []string{
 	"set blind=yes", "set blind=no", "set lb-down=yes", "set lb-down=no", "set quiet=yes", "set quiet=no",
 	"set stalled=yes", "set stalled=no", "set hosts=0", "set hosts=2", "set pause=yes", "set pause=no",
 	"set hold=freeze", "set hold=", "set finish=manual", "set finish=auto", "unpullable a", "set image-ids=no",
-	"push-side 2", "push-side 3", "push-side 1", "person upgrades-side 8", "person drives 9", "person scales 5", "person scales 2",
+	"push-side 2", "push-side 3", "push-side 1", "person upgrades-side 8", "person changes-side 8", "person changes-side 2", "person changes-env", "person drives 9",
+	"person retries 1", "person retries 2", "file sidekick=no", "file sidekick=yes", "set repull=yes", "set repull=no", "person scales 5", "person scales 2",
 	"file bake=0s", "file batch=3", "file deadline=10s", "file limit=100%", "file on-deadline=hold",
 	"sleep 20s", "sleep 10m", "run 2s", "run 6s", "run 10s", "run 30s", "run 1m",
 }
@@ -65,6 +66,9 @@ type walk struct {
 	failed map[string]bool
 	// begun is what rollouts began with, by id. The map is replaced, not changed.
 	begun map[string]begun
+	// parts is what the guards have to know of the primary and of the sidekick, apart
+	// from the history.
+	parts [2]partFacts
 }
 
 // probeBy adds gates that probe: a version that fails in its counters or its health
@@ -89,7 +93,7 @@ func (w *walk) run(move string) {
 	}
 	w.said = append(w.said, move)
 	if words[0] == "lose-journal" {
-		w.failed = nil
+		w.failed, w.parts = nil, [2]partFacts{}
 	}
 	if words[0] == "run" {
 		d, err := time.ParseDuration(words[1])
@@ -108,13 +112,13 @@ func (w *walk) run(move string) {
 
 // isImpossible leaves out what Rancher would refuse a person.
 func isImpossible(p *paper, words []string) bool {
-	if words[0] == "push-side" {
+	if words[0] == "push-side" || words[0] == "file" && strings.HasPrefix(words[1], "sidekick") {
 		return p.sideTag == ""
 	}
 	if words[0] != "person" {
 		return false
 	}
-	if words[1] == "upgrades-side" && p.sideTag == "" {
+	if strings.HasSuffix(words[1], "-side") && p.sideTag == "" {
 		return true
 	}
 	if words[1] == "scales" { // Rancher takes it, and does nothing about it, in other states (rancher-api 14.3).
@@ -122,6 +126,7 @@ func isImpossible(p *paper, words []string) bool {
 	}
 	needs := map[string]string{
 		"rolls-back": "rollback", "finishes": "finishupgrade", "cancels": "cancelupgrade", "upgrades": "upgrade", "drives": "upgrade", "upgrades-side": "upgrade",
+		"changes-side": "upgrade", "changes-env": "upgrade",
 	}
 	action, isAction := needs[words[1]]
 	return isAction && !slices.Contains(actionsOf(p.state), action)
@@ -151,6 +156,7 @@ func (w *walk) step() {
 	h := w.history
 	w.check(in, h, first)
 	w.always(in, h, first)
+	w.checkParts(in, h, first)
 	w.noteFailed(h, first)
 	w.take(first)
 	w.before = first.Action
@@ -214,9 +220,9 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 	}
 	isReleased := slices.Contains(h.Released, digest(letter))
 	_, isCondemned := h.Quarantine[digest(letter)]
-	w.checkSidekick(in, h, d, isReleased)
+	w.checkSidekick(in, h, d)
 	for _, d := range (&Rollout{To: w.to(d), From: *h.Baseline}).brought() {
-		if w.failed[d] && !slices.Contains(h.Released, d) && !isReleased {
+		if w.failed[d] && !slices.Contains(h.Released, d) {
 			w.fail("I3: starts %s, which failed before", short(d))
 		}
 	}
@@ -279,7 +285,7 @@ func (w *walk) to(d Decision) Baseline {
 }
 
 // checkSidekick is checkUpgrade for the sidekick, where it changes.
-func (w *walk) checkSidekick(in Input, h History, d Decision, isReleased bool) {
+func (w *walk) checkSidekick(in Input, h History, d Decision) {
 	image, changes := d.Plan.Sidekicks["logger"]
 	if !changes {
 		return
@@ -294,7 +300,7 @@ func (w *walk) checkSidekick(in Input, h History, d Decision, isReleased bool) {
 		w.fail("I8: pins the sidekick to %s, and %s runs", short(digest(letter)), short(h.Baseline.Sidekicks["logger"].Digest))
 	case d.Plan.Kind == Deploy && digest(letter) != in.Observed.Sidekicks["logger"].Digest:
 		w.fail("I8: deploys the sidekick %s, the tag names %s", short(digest(letter)), short(in.Observed.Sidekicks["logger"].Digest))
-	case d.Plan.Kind == Deploy && isCondemned && !isReleased && !slices.Contains(h.Released, digest(letter)):
+	case d.Plan.Kind == Deploy && isCondemned && !slices.Contains(h.Released, digest(letter)):
 		w.fail("I3: starts the sidekick %s, which is quarantined", short(digest(letter)))
 	}
 }
@@ -349,6 +355,7 @@ func (w *walk) rest() {
 		w.run("run 1m")
 	}
 	w.run("run 32m")
+	w.checkImages()
 	isAlerting := w.last.Alert
 	switch isLeftToAPerson := w.last.Code == CodeDeadline && isAlerting; w.last.Phase {
 	case Idle, Probation, AwaitApproval:

@@ -1,8 +1,6 @@
 package reconcile
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -96,23 +94,7 @@ func (l *look) condemned() []string {
 }
 
 // brought are the digests that a rollout changed to, of the primary and of sidekicks.
-func (r *Rollout) brought() []string {
-	var digests []string
-	add := func(to, from Part) {
-		if to.Digest == from.Digest {
-			return
-		}
-		digests = append(digests, to.Digest)
-		if to.Manifest != "" && to.Manifest != to.Digest && to.Manifest != from.Manifest {
-			digests = append(digests, to.Manifest)
-		}
-	}
-	add(r.To.Part, r.From.Part)
-	for _, name := range slices.Sorted(maps.Keys(r.To.Sidekicks)) {
-		add(r.To.Sidekicks[name], r.From.Sidekicks[name])
-	}
-	return digests
-}
+func (r *Rollout) brought() []string { return r.To.Changes(r.From) }
 
 func (l *look) quarantineReason() string {
 	if l.r.RollingBackAt.IsZero() {

@@ -3,8 +3,10 @@ package reconcile
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,6 +94,9 @@ func describe(e Event) string {
 	}
 	if e.Baseline != nil {
 		fmt.Fprintf(&b, " %s", strings.TrimPrefix(shortImage(e.Baseline.Image), repository))
+		for _, name := range slices.Sorted(maps.Keys(e.Baseline.Sidekicks)) {
+			b.WriteString(" " + name + strings.TrimPrefix(shortImage(e.Baseline.Sidekicks[name].Image), sideRepository))
+		}
 	}
 	if e.Condemned {
 		b.WriteString(" condemned")
@@ -103,7 +108,11 @@ func describePlan(p *Plan) string {
 	if p == nil {
 		return ""
 	}
-	return fmt.Sprintf(" %s %s", p.Kind, strings.TrimPrefix(shortImage(p.Image), repository))
+	text := fmt.Sprintf(" %s %s", p.Kind, strings.TrimPrefix(shortImage(p.Image), repository))
+	for _, name := range slices.Sorted(maps.Keys(p.Sidekicks)) {
+		text += " " + name + strings.TrimPrefix(shortImage(p.Sidekicks[name]), sideRepository)
+	}
+	return text
 }
 
 func (p *paper) command(words []string, tell func(Decision)) error {
@@ -123,6 +132,8 @@ func (p *paper) command(words []string, tell func(Decision)) error {
 		if len(words) > 2 {
 			p.behaviour[arg] = words[2]
 		}
+	case "sidekick": // Every container has one, whose image the target follows too.
+		p.addSidekick()
 	case "push-side":
 		p.sideTag, p.seenAt = arg, p.now
 	case "file":
@@ -173,6 +184,10 @@ func (p *paper) edit(what string) {
 		g.LoadBalancer = &limit
 	case "on-deadline=hold":
 		r.OnDeadline = desired.TimeoutHold
+	case "sidekick=no":
+		p.target.Containers = nil
+	case "sidekick=yes":
+		p.target.Containers = map[string]string{"logger": sideRepository + ":latest"}
 	}
 }
 
@@ -188,6 +203,8 @@ func (p *paper) set(assignment string) error {
 		p.quiet = on
 	case "stalled":
 		p.stalled = on
+	case "repull": // Containers that a rollback brings back are made anew.
+		p.repulls = on
 	case "pause":
 		p.target.Pause = on
 	case "hold":
@@ -238,10 +255,10 @@ func (p *paper) person(words []string) error {
 	case "cancels":
 		p.state = observe.StateCanceledUpgrade
 	case "upgrades":
-		p.startUpgrade(repository+"@"+digest(words[1]), nil)
+		p.personUpgrades(repository+"@"+digest(words[1]), nil, "")
 	case "drives": // Another Drover.
 		image := repository + "@" + digest(words[1])
-		p.startUpgrade(image, map[string]string{LabelRollout: "other-1", LabelTo: digest(words[1]), LabelOwner: "drover-other"})
+		p.personUpgrades(image, map[string]string{LabelRollout: "other-1", LabelTo: digest(words[1]), LabelOwner: "drover-other"}, "")
 	case "scales": // Rancher answers a PUT of the scale in upgrading with upgraded (rancher-api 14.3).
 		n, err := strconv.Atoi(words[1])
 		if p.scale = n; p.state == observe.StateUpgrading {
@@ -249,8 +266,11 @@ func (p *paper) person(words []string) error {
 		}
 		return err
 	case "upgrades-side":
-		p.startUpgrade(p.launch.Image, nil)
-		p.side.Image, p.side.Version = sideRepository+"@"+digest(words[1]), fmt.Sprintf("s%d", p.made)
+		p.personUpgrades(p.launch.Image, nil, sideRepository+"@"+digest(words[1]))
+	case "changes-side": // In Rancher's own form, which keeps the labels.
+		p.personUpgrades(p.launch.Image, p.launch.Labels, sideRepository+"@"+digest(words[1]))
+	case "changes-env":
+		p.personUpgrades(p.launch.Image, p.launch.Labels, "")
 	case "approves":
 		say(Event{Kind: EventApproved, Rollout: id})
 	case "approves-old":
