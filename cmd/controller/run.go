@@ -64,6 +64,9 @@ func runDaemon(ctx context.Context, o *options, healthListen string, log logr.Lo
 	if err != nil {
 		return err
 	}
+	if err := requireKey(source.Current().Rancher); err != nil {
+		return fmt.Errorf("starting: %w", err)
+	}
 	r := &reloader{source: source, log: log}
 	var d *daemon
 	runners := []controller.Runner{
@@ -79,6 +82,23 @@ func runDaemon(ctx context.Context, o *options, healthListen string, log logr.Lo
 	r.daemon = d
 	sayStart(log, d, source.Current())
 	return stopped(ctx, d, log)
+}
+
+// requireKey refuses a start without the key to Rancher: what the environment does not
+// have now it never has while this process lives. A file may still come.
+func requireKey(r desired.Rancher) error {
+	for _, part := range []struct {
+		name   string
+		secret desired.Secret
+	}{{"rancher.accessKey", r.AccessKey}, {"rancher.secretKey", r.SecretKey}} {
+		if part.secret.Env == "" {
+			continue
+		}
+		if _, err := part.secret.Value(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return nil
 }
 
 // servers are all that answers: the socket always, TCP where it is asked for. The

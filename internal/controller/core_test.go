@@ -4,9 +4,12 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-logr/logr/funcr"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
@@ -184,6 +187,21 @@ func TestTargetLeavesTheFileMidRollout(t *testing.T) {
 func TestPolicyOfAnUnknownTarget(t *testing.T) {
 	if _, ok := policy(desired.Target{}, false, reconcile.History{}); ok {
 		t.Error("a target that is nowhere has a policy")
+	}
+}
+
+// TestLogNamesTheVerdicts: a line that a gate's verdict caused does not read as the
+// one before it.
+func TestLogNamesTheVerdicts(t *testing.T) {
+	findings := []reconcile.Finding{{Gate: "health", Verdict: reconcile.Pass}, {Gate: "load balancer", Verdict: reconcile.Hold}}
+	var lines []string
+	w := newWorld()
+	core := adopted(t, w)
+	core.parts.Log = funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{})
+	d := reconcile.Decision{Phase: reconcile.Bake, Code: reconcile.CodeBaking, Events: []reconcile.Event{{Kind: reconcile.EventStatus}}, Gates: findings}
+	core.log("chat/one", Report{Decision: d}, nil)
+	if want := `"gates"="health Pass, load balancer Hold"`; len(lines) != 1 || !strings.Contains(lines[0], want) {
+		t.Errorf("logged %q, want one line with %s", lines, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"strings"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
@@ -61,6 +62,9 @@ func (c *Core) log(key string, r Report, err error) {
 	if r.Rollout != nil {
 		values = append(values, "rollout", r.Rollout.ID, "digest", r.Rollout.To.Digest)
 	}
+	if gates := verdicts(d.Gates); gates != "" {
+		values = append(values, "gates", gates)
+	}
 	if d.Action != reconcile.NoAction {
 		values = append(values, "action", d.Action)
 	}
@@ -72,6 +76,16 @@ func (c *Core) log(key string, r Report, err error) {
 		return
 	}
 	c.parts.Log.Info("decision", values...)
+}
+
+// verdicts are the gates' in a word each: without them a line that a verdict caused
+// would say the same as the one before.
+func verdicts(findings []reconcile.Finding) string {
+	words := make([]string, len(findings))
+	for i := range findings {
+		words[i] = findings[i].Gate + " " + string(findings[i].Verdict)
+	}
+	return strings.Join(words, ", ")
 }
 
 // listenerBuffer is how many reports a slow listener may be behind; what is more

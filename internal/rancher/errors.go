@@ -2,8 +2,10 @@ package rancher
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -73,12 +75,27 @@ func (e *Error) Error() string {
 		}
 	}
 	if e.err != nil {
-		b.WriteString(": " + clip(e.err.Error()))
+		b.WriteString(": " + clip(e.cause()))
 	}
 	if e.unknown {
 		b.WriteString(" (it is not known whether the request was applied)")
 	}
 	return b.String()
+}
+
+// cause is what went wrong below HTTP, in words for those that Go leaves out.
+func (e *Error) cause() string {
+	_, isUntrusted := errors.AsType[x509.UnknownAuthorityError](e.err)
+	switch {
+	case e.Status != 0 || e.Code != "":
+	case errors.Is(e.err, io.EOF):
+		return "the connection was closed without an answer"
+	case errors.Is(e.err, context.DeadlineExceeded):
+		return "no answer in time"
+	case isUntrusted:
+		return e.err.Error() + "; a private CA is named by caFile"
+	}
+	return e.err.Error()
 }
 
 // Unwrap is the cause below HTTP, if any.

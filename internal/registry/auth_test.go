@@ -146,7 +146,7 @@ func TestR21CertificateOfNobody(t *testing.T) {
 	w.config.CAFile = ""
 	w.follow()
 	w.reset()
-	w.wantProblem(w.look(), observe.CauseUnusable, "certificate")
+	w.wantProblem(w.look(), observe.CauseUnusable, "a private CA is named by caFile under registries")
 	if n := w.count(""); n != 0 {
 		t.Errorf("%d requests reached a registry that cannot be trusted, want none", n)
 	}

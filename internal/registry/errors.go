@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -177,13 +179,18 @@ func transportError(err error) *Error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
+	_, isUntrusted := errors.AsType[x509.UnknownAuthorityError](err)
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return &Error{Code: CodeUnusable, Message: "the registry answers in plain HTTP: put its host under registries in targets.yaml, with plainHTTP: true", Err: err}
+	case isUntrusted:
+		return &Error{Code: CodeUnusable, Message: err.Error() + "; a private CA is named by caFile under registries in targets.yaml", Err: err}
 	case isCertificateError(err):
 		return &Error{Code: CodeUnusable, Message: err.Error(), Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Message: "no complete answer in time", Err: err}
+	case errors.Is(err, io.EOF):
+		return &Error{Message: "the connection was closed without an answer", Err: err}
 	}
 	return &Error{Err: err}
 }
