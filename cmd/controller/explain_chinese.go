@@ -29,7 +29,7 @@ var chineseExplanations = map[reconcile.Code]explanation{
 	"scale-zero":                   {"将没有可评判的容器", "调大服务的规模"},
 	"system-service":               {"它属于 Rancher 自己", "从目标中移除"},
 	"mixed-versions":               {"active 服务中运行着多个版本的容器，或者完成之后有容器未能核实", "两分钟内无需操作；之后到 Rancher 查看是否有无法替换的容器"},
-	"unhealthy-before-start":       {"正在运行的版本不健康", "先修复它；新版本会等待。如果新版本就是修复：用 `drover pause` 暂停该目标，在 Rancher 中升级"},
+	"unhealthy-before-start":       {"正在运行的版本不健康", "先修复它；新版本会等待，等待超过 `gates.health.deadline` 时会告警，请人处理。如果新版本就是修复：用 `drover pause` 暂停该目标，在 Rancher 中升级"},
 	"baseline-blind":               {"有门禁看不到正在运行的版本，或者还没有学到它", "看几轮之前无需操作；若告警，看原因：统计页、服务器行，或者探测的端口和路径"},
 	"baseline-bad":                 {"正在运行的版本失败率已超过 `maxErrorRate`", "查明原因；如果新版本就是修复，`drover upgrade --despite-baseline --digest …` 可以开始；只有这属于正常时才调高上限"},
 	"budget":                       {"进行中的发布已达到 `limits` 的上限", "无需操作；有一个结束后就会开始"},

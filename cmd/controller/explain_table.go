@@ -27,7 +27,7 @@ var explanations = map[reconcile.Code]explanation{
 	"system-service":               {"it belongs to Rancher itself", "remove it from the targets"},
 	"own-service":                  {"this Drover runs in a container of that very service: a rollout would end the one who judges it, so nothing is ever done to it", "upgrade Drover in Rancher by hand, or from another Drover; take the service out of the targets"},
 	"mixed-versions":               {"containers of more than one version run in an active service, or one is not proved after a finish", "nothing for two minutes; then look at the service in Rancher for a container that cannot be replaced"},
-	"unhealthy-before-start":       {"what runs now is not well", "repair it; a new version waits until then. If the new version is the repair: `drover pause` the target and upgrade in Rancher"},
+	"unhealthy-before-start":       {"what runs now is not well", "repair it; a new version waits until then, and when it has waited for longer than `gates.health.deadline` a person is called. If the new version is the repair: `drover pause` the target and upgrade in Rancher"},
 	"baseline-blind":               {"a gate cannot see the running version, or has not learnt it yet", "nothing for a few looks; if it alerts, read the reason: the statistics page, the server row, or the probe's port and path"},
 	"baseline-bad":                 {"what runs now already fails more than `maxErrorRate`", "find out why; if the new version is the fix, `drover upgrade --despite-baseline --digest …` starts it; raise the limit only if that is normal"},
 	"budget":                       {"as many rollouts are open as `limits` allows", "nothing; it starts when one ends"},

@@ -41,6 +41,8 @@ type look struct {
 	// isGap says that looks were missed: the bake is from zero. isJump says that
 	// so much was missed that a deadline is not believed in this look (C15).
 	isGap, isJump bool
+	// isUnready says that a fault keeps a new version from starting.
+	isUnready bool
 }
 
 // step is what a state says: a decision without the memory, which is large and
@@ -150,6 +152,9 @@ func (l *look) record(e Event) {
 // close completes a step to a decision: memory, findings, and a status line when
 // something a person would see has changed.
 func (l *look) close(s step) Decision {
+	if !l.isUnready {
+		l.mem.unreadySince = time.Time{}
+	}
 	st := &l.in.History.Status
 	if !s.isPending && (st.Phase != s.Phase || st.Code != s.Code || st.Alert != s.Alert || !isSaid(st.Verdicts, l.findings)) {
 		now := Status{Phase: s.Phase, Code: s.Code, Reason: s.Reason, Verdicts: verdicts(l.findings), Alert: s.Alert, Since: l.in.Now}

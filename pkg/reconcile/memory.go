@@ -24,9 +24,9 @@ type Memory struct {
 	unprovedSince time.Time
 	// passedSince is when a passed bake began to wait for a person.
 	passedSince time.Time
-	// blindSince, noDataSince, mixedSince and goneSince are the beginnings of
-	// what must not last.
-	blindSince, noDataSince, mixedSince, goneSince time.Time
+	// blindSince, noDataSince, mixedSince, goneSince and unreadySince are the
+	// beginnings of what must not last.
+	blindSince, noDataSince, mixedSince, goneSince, unreadySince time.Time
 	// sent is a write whose effect Rancher has not shown yet.
 	sent sent
 	// serviceID and createIndex are the service's id and the most containers it was

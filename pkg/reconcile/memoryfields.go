@@ -17,6 +17,7 @@ func (m *Memory) code(c *coder) {
 	c.time("noDataSince", &m.noDataSince)
 	c.time("mixedSince", &m.mixedSince)
 	c.time("goneSince", &m.goneSince)
+	c.time("unreadySince", &m.unreadySince)
 	c.part("sent", m.sent.code)
 	text(c, "serviceID", &m.serviceID)
 	integer(c, "createIndex", &m.createIndex)

@@ -78,7 +78,42 @@ func (l *look) preflight() *step {
 func (l *look) not(code Code, alert bool, format string, args ...any) *step {
 	d := l.say(Preflight, code, l.every(), format, args...)
 	d.Alert = alert
+	if limit := l.patienceWith(code); !alert && limit > 0 {
+		l.isUnready = true
+		if waited, was := l.unready(code); waited >= limit || was {
+			to, _ := l.wanted()
+			d.Alert = true
+			d.Reason += fmt.Sprintf("; %s has waited for more than %s", to.news(l.in.History.Baseline), limit)
+		}
+	}
 	return &d
+}
+
+// patienceWith is how long a fault may keep a new version from starting before a
+// person is told: what runs may heal for as long as a container may take to become
+// healthy, and what cannot be read may come back. None is for what passes by itself or
+// a person chose, and for what is told otherwise.
+func (l *look) patienceWith(code Code) time.Duration {
+	switch code {
+	case CodeUnhealthyBefore:
+		return l.in.Target.Gates.Health.Deadline.Duration
+	case CodeBlind, CodeNoHost, CodeNotPullable, CodeBaselineBlind:
+		return l.in.Target.Rollout.NoDataLimit.Duration
+	default:
+		return 0
+	}
+}
+
+// unready is for how long faults have kept a version from starting, one after the
+// other, and whether a person was told already. The journal's last line knows of both
+// after a restart.
+func (l *look) unready(code Code) (waited time.Duration, wasTold bool) {
+	st := &l.in.History.Status
+	isKnown := st.Phase == Preflight && st.Code == code
+	if isKnown && (l.mem.unreadySince.IsZero() || st.Since.Before(l.mem.unreadySince)) {
+		l.mem.unreadySince = st.Since
+	}
+	return since(&l.mem.unreadySince, l.in.Now), isKnown && st.Alert
 }
 
 func checkImage(l *look) *step {

@@ -29,7 +29,7 @@ func (d *Decision) IsQuiet() bool {
 // memory holds something that waits, or that was learned for a rollout to come.
 func (m *Memory) Rest() (r Rest, ok bool) {
 	waits := m.rollout != "" || m.sent != sent{} || m.deadEnd != deadEnd{} || m.probes.latency != nil || len(m.metrics) > 0
-	for _, t := range [...]time.Time{m.bakeStart, m.unprovedSince, m.passedSince, m.blindSince, m.noDataSince, m.mixedSince, m.goneSince} {
+	for _, t := range [...]time.Time{m.bakeStart, m.unprovedSince, m.passedSince, m.blindSince, m.noDataSince, m.mixedSince, m.goneSince, m.unreadySince} {
 		waits = waits || !t.IsZero()
 	}
 	if waits {

@@ -26,7 +26,7 @@ func TestRestKeepsEveryFieldThatMatters(t *testing.T) {
 // stopsRest are the fields that hold a memory together when they are not zero.
 var stopsRest = []string{
 	"rollout", "sent", "deadEnd", "metrics", "bakeStart", "unprovedSince", "passedSince",
-	"blindSince", "noDataSince", "mixedSince", "goneSince",
+	"blindSince", "noDataSince", "mixedSince", "goneSince", "unreadySince",
 }
 
 // TestRestEndsWithWhatWaits: each of those fields does.
@@ -44,7 +44,7 @@ func TestRestEndsWithWhatWaits(t *testing.T) {
 		"bakeStart": func(m *Memory) { m.bakeStart = now }, "unprovedSince": func(m *Memory) { m.unprovedSince = now },
 		"passedSince": func(m *Memory) { m.passedSince = now }, "blindSince": func(m *Memory) { m.blindSince = now },
 		"noDataSince": func(m *Memory) { m.noDataSince = now }, "mixedSince": func(m *Memory) { m.mixedSince = now },
-		"goneSince": func(m *Memory) { m.goneSince = now },
+		"goneSince": func(m *Memory) { m.goneSince = now }, "unreadySince": func(m *Memory) { m.unreadySince = now },
 	} {
 		m := p.memory
 		wait(&m)
