@@ -287,6 +287,7 @@ func TestFollowersSurviveTheDaemon(t *testing.T) {
 	status.says("runs what the tag names", 1)
 	watch.says("runs what the tag names", 1)
 	good := b.push("serve")
+	b.pinned()
 	status.says("every gate holds so far", 1)
 	watch.says("baking", 1)
 	history.says(" open ", 1)

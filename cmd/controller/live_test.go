@@ -16,6 +16,7 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/rancher"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
 // bench is a sandbox with a configuration for it.
@@ -187,6 +188,10 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	b.export()
 	stop := b.daemon()
 	b.awaitStatus(`"nothing-to-do"`)
+	b.await("status says what Docker runs, although that started before the daemon did", func() bool {
+		_, out := b.try("status", "parrot-rest")
+		return strings.Contains(out, "RUNS") && !strings.Contains(out, "not seen yet")
+	})
 	b.drover(exitRefused, "approve", "parrot-rest")
 	b.drover(exitRefused, "retry", "parrot-rest")
 	b.declines("pause", "parrot-rest")
@@ -203,9 +208,10 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	b.declines("upgrade", "parrot-rest")
 	b.declines("resume", "parrot-rest")
 	b.drover(exitOK, "resume", "parrot-rest")
-	b.awaitStatus(`"rollout": {`)
-	b.awaitStatus(`"asAsked": true`) // Events told what the new container runs; what ran before the daemon did not.
-	if out := b.drover(exitOK, "status", "parrot-rest"); !strings.Contains(out, ", as asked") || !strings.Contains(out, "not seen yet") {
+	b.pinned()
+	b.awaitStatus(`"kind": "deploy"`)
+	b.awaitStatus(`"asAsked": true`) // Events told what the new container runs, a listing what ran before the daemon did.
+	if out := b.drover(exitOK, "status", "parrot-rest"); !strings.Contains(out, ", as asked") || strings.Contains(out, "not seen yet") {
 		t.Errorf("status of one target says nothing of its containers' images:\n%s", out)
 	}
 	b.declines("finish", "parrot-rest")
@@ -226,6 +232,14 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	}
 	b.journal(good)
 	b.keepsSecrets()
+}
+
+// pinned finishes the rollout that pins what runs, which comes before the first change.
+func (b *bench) pinned() {
+	b.t.Helper()
+	b.awaitStatus(`"kind": "pin"`)
+	b.awaitStatus(`"state": "upgraded"`)
+	b.drover(exitOK, "finish", "parrot-rest")
 }
 
 // export prints the running stack as a configuration.
@@ -280,7 +294,8 @@ func (b *bench) journal(good string) {
 	if err := json.Unmarshal([]byte(b.drover(exitOK, "history", "parrot-rest", "--json")), &rollouts); err != nil {
 		b.t.Fatal(err)
 	}
-	if len(rollouts) < 1 || rollouts[0].To != good || rollouts[0].Outcome != "rolled-back" || rollouts[0].By != "jo" {
+	if len(rollouts) < 2 || rollouts[0].Kind != reconcile.Pin || rollouts[0].Outcome != "finished" ||
+		rollouts[1].To != good || rollouts[1].Outcome != "rolled-back" || rollouts[1].By != "jo" {
 		b.t.Errorf("history = %+v", rollouts)
 	}
 	b.drover(exitOK, "history", "--verify")

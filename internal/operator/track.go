@@ -149,8 +149,8 @@ func (t Track) isMeant(r *web.Rollout) bool {
 func (t Track) already(d *web.Detail, l language.Language) (Outcome, string) {
 	q, isCondemned := d.Quarantine[t.Digest]
 	switch {
-	case d.Rollout != nil && (!t.Named || d.Wanted == t.Digest):
-		return Open, ""
+	case d.Rollout != nil && (!t.Named || d.Wanted == t.Digest || d.Rollout.Kind == reconcile.Pin):
+		return Open, "" // What runs is pinned before its first change: what is wanted comes next.
 	case d.Running == t.Digest && d.Code != reconcile.CodePassedOver:
 		return Finished, l.Sprintf("it runs already")
 	case isCondemned:

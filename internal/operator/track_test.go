@@ -121,6 +121,7 @@ func TestTracksWithADaemon(t *testing.T) {
 			v.Quarantine = map[string]reconcile.Quarantined{digest('b'): {Reason: "it crashed"}}
 		}))}, RolledBack, "idle"},
 		{"wanted, a newer one was faster", want, []Sight{watched(active, idle('b')), watched(upgraded, newer)}, TakenOver, "idle"},
+		{"wanted, what runs is pinned first", want, []Sight{watched(active, idle('b')), watched(upgraded, pin)}, Open, "baking"},
 		{"wanted, not seen yet", want, []Sight{watched(upgraded, newer)}, Open, "idle"},
 		{"not looked yet", follow, []Sight{watched(active, web.View{})}, Open, "the daemon has not looked yet"},
 	} {

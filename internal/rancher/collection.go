@@ -50,11 +50,8 @@ func listPages[T any](ctx context.Context, c *Client, op string, u *url.URL, res
 		if err != nil {
 			return err
 		}
-		if p.Type != "collection" || p.ResourceType != resource {
-			return &Error{
-				Op: op, Status: 200, Code: CodeMismatch,
-				Message: "the answer is no list of " + resource + " but " + clip(p.Type+" "+p.ResourceType),
-			}
+		if err := p.check(op, resource); err != nil {
+			return err
 		}
 		if p.Next == "" {
 			return nil
@@ -64,6 +61,17 @@ func listPages[T any](ctx context.Context, c *Client, op string, u *url.URL, res
 		}
 	}
 	return &Error{Op: op, Status: 200, Code: CodeTooLarge, Message: "the list has no end"}
+}
+
+// check says what is wrong with a page that should be one of a resource.
+func (p page) check(op, resource string) error {
+	if p.Type == "collection" && p.ResourceType == resource {
+		return nil
+	}
+	return &Error{
+		Op: op, Status: 200, Code: CodeMismatch,
+		Message: "the answer is no list of " + resource + " but " + clip(p.Type+" "+p.ResourceType),
+	}
 }
 
 // nextPage checks where a list goes on: at the same place, somewhere new.

@@ -29,6 +29,8 @@ type fake struct {
 	services   map[string]map[string]any
 	containers map[string]map[string]any
 	hosts      map[string]map[string]any
+	// reports are what agents reported, by id.
+	reports map[string]map[string]any
 	// schemas are what the key's role knows: of a person whose role has no secrets.
 	schemas map[string]map[string]any
 	// kind is the account kind in every answer.
@@ -124,13 +126,14 @@ func (f *fake) route(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	kinds := map[string]map[string]map[string]any{"stacks": f.stacks, "services": f.services, "containers": f.containers, "hosts": f.hosts, "schemas": f.schemas}
+	kinds := map[string]map[string]map[string]any{"stacks": f.stacks, "services": f.services, "containers": f.containers, "hosts": f.hosts, "schemas": f.schemas, "containerevents": f.reports}
 	all, ok := kinds[parts[0]]
 	switch {
 	case !ok || len(parts) > 1 && all[parts[1]] == nil:
 		f.fail(w, 404, "Not Found", "")
 	case len(parts) == 1:
-		f.collection(w, r, strings.TrimSuffix(parts[0], "s"), slices.Collect(maps.Values(all)))
+		resource := strings.Replace(strings.TrimSuffix(parts[0], "s"), "containerevent", "containerEvent", 1)
+		f.collection(w, r, resource, slices.Collect(maps.Values(all)))
 	case len(parts) == 3 && parts[2] == "instances":
 		f.collection(w, r, "instance", f.instances(parts[1]))
 	default:
@@ -149,15 +152,20 @@ func (f *fake) instances(serviceID string) []map[string]any {
 	return found
 }
 
-// collection answers a page, with the filters name and stackId.
+// collection answers a page, with the filters name, stackId and externalStatus.
 func (f *fake) collection(w http.ResponseWriter, r *http.Request, resource string, all []map[string]any) {
 	q := r.URL.Query()
 	all = slices.DeleteFunc(append([]map[string]any{}, all...), func(item map[string]any) bool {
 		return q.Has("name") && item["name"] != q.Get("name") ||
-			q.Has("stackId") && item["stackId"] != q.Get("stackId")
+			q.Has("stackId") && item["stackId"] != q.Get("stackId") ||
+			q.Has("externalStatus") && item["externalStatus"] != q.Get("externalStatus")
 	})
 	slices.SortFunc(all, func(a, b map[string]any) int {
-		return int(idNumber(a["id"].(string))) - int(idNumber(b["id"].(string)))
+		order := int(idNumber(a["id"].(string))) - int(idNumber(b["id"].(string)))
+		if q.Get("sort") == "id" && q.Get("order") == "desc" {
+			return -order
+		}
+		return order
 	})
 	limit, _ := strconv.Atoi(q.Get("limit"))
 	limit = min(max(limit, 1), f.pageCap)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -61,6 +62,9 @@ type Informer struct {
 	cache   *cache
 	// kick asks for a listing.
 	kick chan struct{}
+	// isWider says that services were added which the last walk through what agents
+	// reported did not look for.
+	isWider atomic.Bool
 	// synced is closed after the first listing.
 	synced     chan struct{}
 	syncedOnce sync.Once
@@ -81,6 +85,8 @@ type Informer struct {
 	polling bool
 	// silent counts streams in a row that opened and told nothing.
 	silent int
+	// reports is the walk through what agents reported.
+	reports reports
 }
 
 var _ observe.ServiceReader = (*Informer)(nil)
@@ -109,6 +115,7 @@ func NewInformer(c *Client, o InformerOptions) *Informer {
 // which it asks for.
 func (i *Informer) Update(keys []Key) {
 	if i.cache.follow(keys) {
+		i.isWider.Store(true)
 		i.Relist()
 	}
 }
@@ -210,6 +217,8 @@ func (i *Informer) session(ctx context.Context) error {
 	if err := i.relist(ctx); err != nil {
 		return err
 	}
+	i.reports.begin(i.isWider.Swap(false))
+	defer i.reports.stop()
 	return i.follow(ctx, s)
 }
 
@@ -261,6 +270,8 @@ func (i *Informer) follow(ctx context.Context, s *stream) error {
 			hidden, _ := i.client.secretsHidden(ctx)
 			i.take(i.cache.apply(ev, hidden))
 			i.cache.confirm(time.Now())
+		case <-i.reports.wake():
+			i.readReports(ctx)
 		case <-doubt.C:
 			if armed = !i.resolve(ctx); armed {
 				doubt.Reset(retryDoubts)
@@ -273,6 +284,9 @@ func (i *Informer) follow(ctx context.Context, s *stream) error {
 				return err
 			}
 			relist.Reset(jitter(i.options.Relist))
+			if i.isWider.Swap(false) {
+				i.reports.begin(true)
+			}
 		}
 	}
 }
@@ -378,23 +392,41 @@ func (i *Informer) poll(ctx context.Context) error {
 		i.log.Info("rancher has no event stream here, polling instead", "every", i.options.Poll.String())
 	}
 	i.quiet, i.silent = false, min(i.silent, maxSilent-1)
+	defer i.reports.stop()
+	isFirst := true
 	for began := time.Now(); time.Since(began) < retrySocket; {
 		at := time.Now()
 		if err := i.relist(ctx); err != nil {
 			return err
 		}
+		if isWider := i.isWider.Swap(false); isWider || isFirst {
+			i.reports.begin(isWider)
+		}
+		isFirst = false
 		i.resolve(ctx)
-		pause := time.NewTimer(max(i.options.Poll, 10*time.Since(at)))
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return context.Cause(ctx)
-		case <-i.kick:
-			pause.Stop()
-		case <-pause.C:
+		if err := i.rest(ctx, max(i.options.Poll, 10*time.Since(at))); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// rest waits from one listing of polling to the next.
+func (i *Informer) rest(ctx context.Context, d time.Duration) error {
+	pause := time.NewTimer(d)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-i.reports.wake():
+			i.readReports(ctx)
+		case <-i.kick:
+			return nil
+		case <-pause.C:
+			return nil
+		}
+	}
 }
 
 // relist lists and takes the result for the picture.

@@ -461,6 +461,9 @@ func TestInformerFollows(t *testing.T) {
 	if s := fw.Service(t.Context(), "shop", "web", false); s.Problem != nil || len(s.Containers) != 1 || s.ReadAt.IsZero() {
 		t.Fatalf("Service = %+v", s)
 	}
+	eventually(t, "what docker reported is asked for", func() bool {
+		return strings.Contains(f.requests()[len(f.requests())-1], "/containerevents?")
+	})
 	before := len(f.requests())
 
 	f.mu.Lock()

@@ -1,6 +1,9 @@
 package ranchersim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // purge forgets what was removed long enough ago: until then it can be read by its id, afterwards it is 404. No event
 // tells of it (ResourceChangeEventListenerImpl leaves purged ones out). How long Cattle waits is not recorded.
@@ -29,5 +32,15 @@ func (s *Server) purge() {
 		if isPast(h.removed) {
 			delete(s.hosts, id)
 		}
+	}
+	s.purgeEvents()
+}
+
+// purgeEvents forgets what agents reported longer ago than Cattle keeps it. The caller holds mu.
+func (s *Server) purgeEvents() {
+	cutoff := s.now().Add(-s.scaled(eventsKept))
+	first, _ := slices.BinarySearchFunc(s.events, cutoff, func(e *containerEvent, t time.Time) int { return e.created.Compare(t) })
+	if first > 0 {
+		s.events = slices.Clone(s.events[first:])
 	}
 }

@@ -174,7 +174,11 @@ func (v view) mapRecord(i *instance) *record {
 }
 
 func (v view) eventRecord(e *containerEvent) *record {
-	return plainRecord(e.id, e.instance.service.project, false, func() object { return v.containerEvent(e) })
+	return &record{
+		id: e.id, project: e.instance.service.project,
+		render: func() object { return v.containerEvent(e) },
+		column: func(name string) any { return v.containerEventColumn(e, name) },
+	}
 }
 
 func (v view) auditRecord(e *auditEntry) *record {

@@ -216,29 +216,33 @@ func (v view) exposeMap(i *instance) object {
 }
 
 // containerEvent is what an agent reported about a container, with Docker's own view of it: the only place where the
-// id of the image that really runs is seen without touching the host.
+// id of the image that really runs is seen without touching the host. Docker's view is rendered when it is asked for,
+// from what it was then.
 type containerEvent struct {
-	id       int
-	instance *instance
-	status   string // start, stop, die, destroy …
-	inspect  object
-	created  time.Time
+	id         int
+	instance   *instance
+	status     string // start, stop, die, destroy …
+	state      string // The container's.
+	externalID string
+	imageID    string
+	created    time.Time
 }
 
-// maxEvents bounds the container events kept.
-const maxEvents = 2000
+// maxEvents bounds the container events kept: a real server keeps those of two weeks (purge), however many.
+const maxEvents = 20000
 
 // dockerEvent records an event of the container's life. The caller holds mu.
 func (s *Server) dockerEvent(i *instance, status string) {
 	if i.externalID == "" || i.host == nil {
 		return
 	}
-	e := &containerEvent{id: s.next(prefixEvent), instance: i, status: status, created: s.now(), inspect: s.inspect(i)}
-	s.events = append(s.events, e)
+	s.events = append(s.events, &containerEvent{
+		id: s.next(prefixEvent), instance: i, status: status, state: i.state, externalID: i.externalID, imageID: i.imageID, created: s.now(),
+	})
 	if len(s.events) > maxEvents {
 		s.events = append([]*containerEvent(nil), s.events[maxEvents/10:]...)
 	}
-	s.bus.touch(kindContainerEvent, e.id)
+	s.bus.touch(kindContainerEvent, s.events[len(s.events)-1].id)
 	s.bus.touch(kindHost, i.host.id) // Its list of containers changes.
 }
 
@@ -252,16 +256,20 @@ func (s *Server) findEvent(id int) *containerEvent {
 	return nil
 }
 
+// image is what the launch configuration asked for, as Docker is told it.
+func (e *containerEvent) image() string {
+	return strings.TrimPrefix(text(e.instance.launch["imageUuid"]), "docker:")
+}
+
 // inspect is the part of docker inspect that matters: identity, state and the image's id.
-func (s *Server) inspect(i *instance) object {
-	runs := i.state == stateRunning
+func (s *Server) inspect(e *containerEvent) object {
+	i, runs := e.instance, e.state == stateRunning
 	status := "exited"
 	if runs {
 		status = "running"
 	}
-	image := strings.TrimPrefix(text(i.launch["imageUuid"]), "docker:")
 	return object{
-		{"Id", i.externalID},
+		{"Id", e.externalID},
 		{"Created", i.created.UTC().Format(time.RFC3339Nano)},
 		{"State", object{
 			{"Status", status},
@@ -274,10 +282,10 @@ func (s *Server) inspect(i *instance) object {
 			{"Error", ""},
 			{"StartedAt", i.firstRunning.UTC().Format(time.RFC3339Nano)},
 		}},
-		{"Image", i.imageID},
+		{"Image", e.imageID},
 		{"Name", "/r-" + i.name + "-" + i.uuid[:8]},
 		{"RestartCount", 0},
-		{"Config", object{{"Hostname", i.externalID[:12]}, {"Image", image}, {"Labels", s.labels(i)}}},
+		{"Config", object{{"Hostname", e.externalID[:12]}, {"Image", e.image()}, {"Labels", s.labels(i)}}},
 	}
 }
 
@@ -287,9 +295,9 @@ func (v view) containerEvent(e *containerEvent) object {
 	o.set("state", "created")
 	o.set("accountId", formatID(prefixProject, e.instance.service.project.id))
 	o.setDate("created", e.created)
-	o.set("dockerInspect", e.inspect)
-	o.set("externalFrom", strings.TrimPrefix(text(e.instance.launch["imageUuid"]), "docker:"))
-	o.set("externalId", e.instance.externalID)
+	o.set("dockerInspect", v.server.inspect(e))
+	o.set("externalFrom", e.image())
+	o.set("externalId", e.externalID)
 	o.set("externalStatus", e.status)
 	o.set("externalTimestamp", e.created.Unix())
 	o.set("hostId", formatID(prefixHost, e.instance.host.id))
@@ -297,4 +305,18 @@ func (v view) containerEvent(e *containerEvent) object {
 	o.set("reportedHostUuid", e.instance.host.uuid)
 	setTransition(&o, "created", false, "")
 	return o
+}
+
+// containerEventColumn is a column of the table of reports, without rendering all of a report: thousands are looked
+// through for a page.
+func (v view) containerEventColumn(e *containerEvent, name string) any {
+	switch name {
+	case "id":
+		return e.id
+	case "externalId":
+		return e.externalID
+	case "externalStatus":
+		return e.status
+	}
+	return v.containerEvent(e).get(name)
 }

@@ -16,7 +16,8 @@ const (
 	maxPings        = 8640              // api.sub.max.pings: a subscription ends after 12 hours.
 	cleanupInterval = 60 * time.Second  // task.healthcheck.cleanup.schedule.
 
-	purgeAfter = 10 * time.Minute // From a removal until nothing is left of the record; an inference.
+	purgeAfter = 10 * time.Minute    // From a removal until nothing is left of the record; an inference.
+	eventsKept = 14 * 24 * time.Hour // events.purge.after.seconds: how long what agents reported can be listed.
 
 	beginTime      = 20 * time.Millisecond // From a process's turn until it does something.
 	registerTime   = 250 * time.Millisecond
