@@ -150,12 +150,11 @@ func (i *Informer) readReportsPage(ctx context.Context) (isLast bool, err error)
 	images := map[string]string{}
 	p, err := readPage(ctx, i.client, op, u, func(raw *json.RawMessage) error {
 		r.bytes += int64(len(*raw))
-		id := idNumber(string(leadingID(*raw)))
+		id, err := takeReport(images, *raw)
 		r.top = max(r.top, id)
-		if isLast = isLast || id != 0 && id <= r.floor; isLast {
-			return nil // Read in the last walk, as the rest of the page was.
-		}
-		return takeReport(images, *raw)
+		// What is as old was read in the last walk, and what follows it too.
+		isLast = isLast || id <= r.floor
+		return err
 	})
 	if err != nil {
 		return false, err
@@ -183,21 +182,17 @@ func (i *Informer) reportsURL(ctx context.Context) (*url.URL, error) {
 	return withLimit(u, i.reports.size), nil
 }
 
-// takeReport notes what a report says of a container's image. Of two reports the first
-// counts, not that they could differ: a container keeps its image for life.
-func takeReport(images map[string]string, raw []byte) error {
+// takeReport notes what a report says of a container's image, and returns the number of
+// the report. A container keeps its image for life, so all its reports say the same.
+func takeReport(images map[string]string, raw []byte) (id uint64, err error) {
 	var w wireContainerEvent
 	if err := json.Unmarshal(raw, &w); err != nil {
-		return jsonError(err)
+		return 0, jsonError(err)
 	}
-	ev := w.event()
-	if ev == nil {
-		return nil
-	}
-	if _, isTold := images[ev.external]; !isTold {
+	if ev := w.event(); ev != nil {
 		images[ev.external] = ev.image
 	}
-	return nil
+	return idNumber(w.ID), nil
 }
 
 // hasUnseenImages says that it is not known what some running container runs.

@@ -101,9 +101,22 @@ func TestImagesAreKnownAfterARestart(t *testing.T) {
 		t.Errorf("OnChange was called %d times, want one more for the images", changes)
 	}
 	fw.cache.mu.RLock()
-	defer fw.cache.mu.RUnlock()
-	if n := len(fw.cache.images); n != 3 {
+	n := len(fw.cache.images)
+	fw.cache.mu.RUnlock()
+	if n != 3 {
 		t.Errorf("%d images are kept of 3 containers", n)
+	}
+	// The next session has nothing to ask for.
+	f.hangUp()
+	eventually(t, "the stream is open again", func() bool { return f.listening() == 1 })
+	f.mu.Lock()
+	added := containerJSON("1i4", "1s5")
+	added["externalId"] = "" // It has not been created in Docker yet.
+	f.mu.Unlock()
+	f.push(change("container", added))
+	eventually(t, "events are taken in", func() bool { return len(fw.images(t)) == 4 })
+	if asked := f.asked(); len(asked) != 1 {
+		t.Errorf("asked %q, want nothing more once all is known", asked)
 	}
 }
 
@@ -150,7 +163,7 @@ func TestNextSessionReadsWhatCameSince(t *testing.T) {
 	f.pageCap = 4
 	f.addService("1s5", "web")
 	f.addService("1s6", "api")
-	f.addContainers(1) // Of which no report is left, so each walk goes as far as it must.
+	f.addContainers(2) // Of the second no report is left, so each walk goes as far as it must.
 	for n := range 10 {
 		f.report("start", 100+n, digestA)
 	}
@@ -330,7 +343,7 @@ func TestImagesTakeNoRoomOfTheirOwn(t *testing.T) {
 	for from := 0; from < 4000; from += reportsPage {
 		page := map[string]string{}
 		for n := from; n < from+reportsPage; n++ {
-			if err := takeReport(page, []byte(startOf(n))); err != nil {
+			if _, err := takeReport(page, []byte(startOf(n))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -342,6 +355,9 @@ func TestImagesTakeNoRoomOfTheirOwn(t *testing.T) {
 	}
 	if perContainer := held / 3000; perContainer > 100 {
 		t.Errorf("an image takes %d bytes for each container, want at most 100", perContainer)
+	}
+	if n := c.applyImages(map[string]string{dockerID(7): digestA}); len(n.changed) != 0 {
+		t.Errorf("what is known already changes %v", n.changed)
 	}
 	if got := c.picture("1s5").Containers[7]; got.ImageID != digestA || c.hasUnseenImages() {
 		t.Errorf("container %s runs %q", got.ID, got.ImageID)

@@ -224,6 +224,7 @@ func (l *wireLabels) take(key, value string) {
 // wireContainerEvent is Docker's view of a container as the agent reports it: the
 // only place that shows which image really runs (rancher-api 15.3).
 type wireContainerEvent struct {
+	ID            string `json:"id"`
 	ExternalID    string `json:"externalId"`
 	DockerInspect struct {
 		ID     string `json:"Id"`
