@@ -14,32 +14,37 @@ COPY internal internal
 COPY pkg pkg
 COPY config config
 ARG VERSION=dev
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/drover ./cmd/controller
+# With the time zones in the binary: it finds the zone of TZ nowhere else, because
+# time.Local does not look at ZONEINFO.
+RUN CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.version=${VERSION}" -o /out/drover ./cmd/controller
 # A new volume takes owner and mode from the image: the journal is Drover's only.
 # Builders keep the mode of what is in a copied directory, not of the directory.
 RUN install -d -m 0700 /out/lib/drover && install -d -m 1777 /out/root/tmp
+# The user has a name, because the journal says who gave a command.
+RUN install -d /out/root/etc && \
+    echo 'drover:x:65532:65532::/:/sbin/nologin' >/out/root/etc/passwd && \
+    echo 'drover:x:65532:' >/out/root/etc/group
 
 # For jobs of a pipeline, which need a shell: docker build --target pipeline. The
 # names are those of rancher-gitlab-deploy and of the link in its image.
 FROM debian:12-slim AS pipeline
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/drover /usr/local/bin/drover
-RUN ln -s drover /usr/local/bin/rancher-gitlab-deploy && ln -s drover /usr/local/bin/upgrade
+RUN ln -s drover /usr/local/bin/rancher-gitlab-deploy && ln -s drover /usr/local/bin/upgrade && \
+    useradd --uid 65532 --user-group --no-create-home --home-dir / --shell /usr/sbin/nologin drover
 USER 65532:65532
 CMD ["rancher-gitlab-deploy", "--help"]
 
 # What runs as a service; the last stage is the one that is built by default.
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /zoneinfo.zip
 # In the PATH: docker exec CONTAINER drover status.
 COPY --from=build /out/drover /usr/local/bin/drover
 COPY --from=build --chown=65532:65532 /out/lib /var/lib
 COPY --from=build /out/root /
 COPY config/targets.yaml /etc/drover/targets.yaml
 USER 65532:65532
-ENV ZONEINFO=/zoneinfo.zip \
-    DROVER_CONFIG=/etc/drover/targets.yaml \
+ENV DROVER_CONFIG=/etc/drover/targets.yaml \
     DROVER_STATE_DIR=/var/lib/drover
 # The journal. Nothing else is written, so the root filesystem may be read-only.
 VOLUME /var/lib/drover

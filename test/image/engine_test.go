@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func runAll(m *testing.M) int {
 	}
 	build := []string{"build", "--build-arg", "VERSION=" + *imageVersion, "--build-arg", "GOPROXY", "--build-arg", "GOSUMDB"}
 	for _, more := range [][]string{{"-t", *imageName}, {"-t", pipelineName(), "--target", "pipeline"}} {
-		args := append(append(build[:len(build):len(build)], more...), "../..")
+		args := slices.Concat(build, more, []string{"../.."})
 		if r := run(context.Background(), buildLimit, "", args...); r.code != 0 {
 			fmt.Fprintf(os.Stderr, "docker %s:\n%s%s\n", strings.Join(args, " "), r.out, r.errOut)
 			return 1
@@ -100,8 +101,7 @@ func docker(t *testing.T, args ...string) string {
 // docker run.
 func shell(t *testing.T, stdin, script string, more ...string) string {
 	t.Helper()
-	args := append([]string{"run", "--rm", "-i", "--user", "0:0"}, more...)
-	args = append(args, pipelineName(), "sh", "-ec", script)
+	args := slices.Concat([]string{"run", "--rm", "-i", "--user", "0:0"}, more, []string{pipelineName(), "sh", "-ec", script})
 	r := run(t.Context(), commandLimit, stdin, args...)
 	if r.code != 0 {
 		t.Fatalf("docker %s ends with %d:\n%s\n%s", strings.Join(args, " "), r.code, r.out, r.errOut)
@@ -124,9 +124,8 @@ func start(t *testing.T, name, image string, args ...string) string {
 			options, command = args[:i], args[i+1:]
 		}
 	}
-	all := append([]string{"run", "-d", "--name", name}, options...)
 	cleanUp(t, "rm", "-f", "-v", name)
-	docker(t, append(append(all, image), command...)...)
+	docker(t, slices.Concat([]string{"run", "-d", "--name", name}, options, []string{image}, command)...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			r := run(context.Background(), commandLimit, "", "logs", "--tail", "40", name)
@@ -141,7 +140,7 @@ func volume(t *testing.T, name string, options ...string) string {
 	t.Helper()
 	name = unique(t, name)
 	cleanUp(t, "volume", "rm", "-f", name)
-	docker(t, append(append([]string{"volume", "create"}, options...), name)...)
+	docker(t, slices.Concat([]string{"volume", "create"}, options, []string{name})...)
 	return name
 }
 

@@ -24,7 +24,9 @@ func nowhere() *world {
 
 func TestUnhealthyWhileItHangs(t *testing.T) {
 	t.Parallel()
-	name := nowhere().deploy(t, "", quick...).start(t, "daemon")
+	d := nowhere().deploy(t, wishes{options: quick})
+	d.start("daemon")
+	name := d.daemon
 	awaitHealth(t, name, "healthy", tellLimit)
 	docker(t, "kill", "--signal", "STOP", name)
 	awaitHealth(t, name, "unhealthy", tellLimit)
@@ -37,9 +39,10 @@ func TestUnhealthyWhileItHangs(t *testing.T) {
 // nothing to write, and empties it again.
 func TestUnhealthyWhileTheVolumeIsFull(t *testing.T) {
 	t.Parallel()
-	d := nowhere().deploy(t, "", quick...)
-	d.useVolume(t, volume(t, "small", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=2m,uid=65532,gid=65532,mode=0700"))
-	name := d.start(t, "daemon")
+	small := volume(t, "small", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=2m,uid=65532,gid=65532,mode=0700")
+	d := nowhere().deploy(t, wishes{options: quick, state: small})
+	d.start("daemon")
+	name := d.daemon
 	awaitHealth(t, name, "healthy", tellLimit)
 	fill := func(script string) string { return shell(t, "", script, "-v", d.state+":/state") }
 	fill("dd if=/dev/zero of=/state/other bs=4k 2>/dev/null || true")
@@ -50,13 +53,4 @@ func TestUnhealthyWhileTheVolumeIsFull(t *testing.T) {
 	fill("rm /state/other")
 	awaitHealth(t, name, "healthy", tellLimit)
 	stops(t, name)
-}
-
-// useVolume puts another volume in the state's place.
-func (d *deployment) useVolume(t *testing.T, name string) {
-	t.Helper()
-	for i, o := range d.options {
-		d.options[i] = strings.Replace(o, d.state+":", name+":", 1)
-	}
-	d.state = name
 }

@@ -61,8 +61,8 @@ func TestConfiguration(t *testing.T) {
 // nothing of the build.
 func TestContents(t *testing.T) {
 	want := []string{
-		"etc/drover/targets.yaml", "etc/ssl/certs/ca-certificates.crt",
-		"usr/local/bin/drover", "zoneinfo.zip",
+		"etc/drover/targets.yaml", "etc/group", "etc/passwd", "etc/ssl/certs/ca-certificates.crt",
+		"usr/local/bin/drover",
 	}
 	var got []string
 	for _, h := range contents(t) {

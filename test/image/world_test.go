@@ -3,9 +3,12 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,30 +121,52 @@ func filled(t *testing.T, name string, files map[string]string) string {
 
 // deployment is what deploy/docker-compose.yml asks for, as options of docker run.
 type deployment struct {
-	etc, secrets, state string
-	options             []string
+	secrets, state string
+	options        []string
+	// whole is the test whose end removes the containers, also those that a part of
+	// it starts.
+	whole *testing.T
+	// daemon is the container that was started last.
+	daemon string
+}
+
+// wishes are what a test wants otherwise than most.
+type wishes struct {
+	// config is appended to targets.yaml, etc are files beside it.
+	config string
+	etc    map[string]string
+	// network and state are names; the engine's own and a new volume when empty.
+	network, state string
+	// options are further ones of docker run.
+	options []string
 }
 
 // deploy fills the volumes of one.
-func (w *world) deploy(t *testing.T, more string, options ...string) *deployment {
+func (w *world) deploy(t *testing.T, want wishes) *deployment {
 	t.Helper()
-	d := &deployment{
-		etc:     filled(t, "etc", map[string]string{"targets.yaml": w.config(more)}),
-		secrets: filled(t, "secrets", w.secrets()),
-		state:   volume(t, "state"),
+	etc := map[string]string{"targets.yaml": w.config(want.config)}
+	maps.Copy(etc, want.etc)
+	d := &deployment{whole: t, secrets: filled(t, "secrets", w.secrets()), state: want.state}
+	if d.state == "" {
+		d.state = volume(t, "state")
 	}
-	d.options = append([]string{
-		"--network", "host", "-e", "RANCHER_ACCESS_KEY=" + w.AccessKey,
-		"-v", d.etc + ":/etc/drover:ro", "-v", d.secrets + ":/run/secrets:ro", "-v", d.state + ":/var/lib/drover",
-	}, confined...)
-	d.options = append(d.options, options...)
+	d.options = slices.Concat([]string{
+		"--network", cmp.Or(want.network, "host"), "-e", "RANCHER_ACCESS_KEY=" + w.AccessKey,
+		"-v", filled(t, "etc", etc) + ":/etc/drover:ro", "-v", d.secrets + ":/run/secrets:ro", "-v", d.state + ":/var/lib/drover",
+	}, confined, want.options)
 	return d
 }
 
 // start starts a daemon.
-func (d *deployment) start(t *testing.T, name string, options ...string) string {
+func (d *deployment) start(name string) {
+	d.whole.Helper()
+	d.daemon = start(d.whole, name, *imageName, append(slices.Clone(d.options), "--")...)
+}
+
+// drover runs a command beside the daemon, as whoever is on call does.
+func (d *deployment) drover(t *testing.T, args ...string) string {
 	t.Helper()
-	return start(t, name, *imageName, append(append(d.options[:len(d.options):len(d.options)], options...), "--")...)
+	return docker(t, append([]string{"exec", d.daemon, "drover"}, args...)...)
 }
 
 // look runs a script as root beside the state.
