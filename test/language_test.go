@@ -10,12 +10,15 @@ import (
 )
 
 // messages are the formats of everything that is said in the person's language, by
-// where: the calls of Sprintf and Errorf on a language.Language, and of refuse,
-// which passes its format on.
+// where: the calls of Sprintf and Errorf on a language.Language, of refuse, which
+// passes its format on, and of say, by which a finding says its figures.
 func messages(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, s := range sources(t) {
+		if s.path == "pkg/reconcile/finding.go" {
+			addSaid(t, s, found)
+		}
 		if s.isTest || s.pkg() == "internal/language" || !slices.Contains(imports(s), module+"/internal/language") && s.pkg() != "internal/operator" && s.pkg() != "internal/watch" && s.pkg() != "cmd/controller" {
 			continue
 		}
@@ -37,6 +40,32 @@ func messages(t *testing.T) map[string]string {
 		})
 	}
 	return found
+}
+
+// addSaid adds what say is called with.
+func addSaid(t *testing.T, s source, found map[string]string) {
+	t.Helper()
+	before := len(found)
+	ast.Inspect(s.syntax, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) == 0 {
+			return true
+		}
+		if f, isName := call.Fun.(*ast.Ident); !isName || f.Name != "say" {
+			return true
+		}
+		format, ok := call.Args[0].(*ast.BasicLit)
+		if !ok {
+			t.Errorf("%s: a figure in %s is no literal: it cannot be translated", s.path, funcOf(s, call))
+			return true
+		}
+		text, _ := strconv.Unquote(format.Value) // The parser has checked it.
+		found[text] = s.path
+		return true
+	})
+	if len(found) < before+30 {
+		t.Errorf("%s says %d figures: the test no longer finds them", s.path, len(found)-before)
+	}
 }
 
 // saysSomething says that a call says something in the person's language.

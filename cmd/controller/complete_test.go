@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/sandbox"
 )
 
@@ -125,7 +126,7 @@ func TestCompletionOfThePast(t *testing.T) {
 	if err := unpack(filepath.Join(simulateData, "state"), state); err != nil {
 		t.Fatal(err)
 	}
-	rollouts, err := pastOf(state, time.Now())
+	rollouts, err := pastOf(language.English, state, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ var endings = map[string]map[int]string{
 	"healthcheck": {exitOK: "TestCommandsAgainstARunningWorld", exitFailed: "nodaemon", exitUsage: "usage"},
 	"plan":        {exitOK: "TestCommandsAgainstARunningWorld", exitFailed: "nodaemon", exitUsage: "usage", exitChanges: "TestCommandsAgainstARunningWorld"},
 
-	"status":   {exitOK: "nodaemon", exitFailed: "nodaemon", exitUsage: "usage"},
+	"status":   {exitOK: "simulate", exitFailed: "nodaemon", exitUsage: "usage", exitNoDaemon: "nodaemon"},
 	"history":  {exitOK: "simulate", exitFailed: "nodaemon", exitUsage: "usage"},
 	"why":      {exitOK: "simulate", exitFailed: "nodaemon", exitUsage: "usage"},
 	"replay":   {exitOK: "simulate", exitFailed: "nodaemon", exitUsage: "usage"},

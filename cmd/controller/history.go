@@ -15,6 +15,7 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
@@ -58,8 +59,11 @@ ended. --verify checks each line's hash and the chain of lines instead.`,
   drover history --watch`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if asJSON {
+				o.language = language.English
+			}
 			if verify {
-				return verifyJournal(cmd.OutOrStdout(), o.stateDir, asJSON)
+				return verifyJournal(cmd.OutOrStdout(), o.language, o.stateDir, asJSON)
 			}
 			show := func(_ context.Context, out io.Writer) error { return showHistory(o, args, asJSON, out) }
 			if again {
@@ -75,7 +79,7 @@ ended. --verify checks each line's hash and the chain of lines instead.`,
 }
 
 func showHistory(o *options, names []string, asJSON bool, out io.Writer) error {
-	rollouts, err := pastOf(o.stateDir, time.Now())
+	rollouts, err := pastOf(o.language, o.stateDir, time.Now())
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func showHistory(o *options, names []string, asJSON bool, out io.Writer) error {
 	if asJSON {
 		return printJSON(out, append([]past{}, rollouts...))
 	}
-	return printHistory(out, rollouts)
+	return printHistory(out, o.language, rollouts)
 }
 
 // keyOf is stack/service of a name, and whether the file knows it; what it does not
@@ -113,10 +117,10 @@ func isCalled(target, key string) bool {
 
 // pastOf folds the whole journal, rotated files included, and keeps each rollout
 // as it was last seen.
-func pastOf(stateDir string, now time.Time) ([]past, error) {
+func pastOf(l language.Language, stateDir string, now time.Time) ([]past, error) {
 	r, err := journal.OpenReadOnly(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoJournal(stateDir)
+		return nil, errNoJournal(l, stateDir)
 	}
 	if err != nil {
 		return nil, err
@@ -137,8 +141,8 @@ func pastOf(stateDir string, now time.Time) ([]past, error) {
 }
 
 // errNoJournal says that a state directory has none, and what makes one.
-func errNoJournal(stateDir string) error {
-	return fmt.Errorf("no journal in %s: `drover run` writes one; --state-dir names another place", stateDir)
+func errNoJournal(l language.Language, stateDir string) error {
+	return l.Errorf("no journal in %s: `drover run` writes one; --state-dir names another place", stateDir)
 }
 
 // folding are all rollouts of a journal, in the order in which they began.
@@ -190,17 +194,20 @@ func (f *folding) takeVerdicts(e journal.Entry) error {
 	return nil
 }
 
-func printHistory(out io.Writer, rollouts []past) error {
+func printHistory(out io.Writer, l language.Language, rollouts []past) error {
 	if len(rollouts) == 0 {
-		_, err := fmt.Fprintln(out, "no rollout yet")
+		_, err := fmt.Fprintln(out, l.Sprintf("no rollout yet"))
 		return err
 	}
-	rows := [][]string{{"STARTED", "TARGET", "ROLLOUT", "FROM", "TO", "TOOK", "OUTCOME", "VERDICT", "BY", "REASON"}}
+	rows := [][]string{{
+		l.Sprintf("STARTED"), l.Sprintf("TARGET"), l.Sprintf("ROLLOUT"), l.Sprintf("FROM"), l.Sprintf("TO"), l.Sprintf("TOOK"),
+		l.Sprintf("OUTCOME"), l.Sprintf("VERDICT"), l.Sprintf("BY"), l.Sprintf("REASON"),
+	}}
 	for i := range rollouts {
 		p := &rollouts[i]
-		took, outcome := time.Duration(p.Seconds*float64(time.Second)).Round(time.Second).String(), "open"
+		took, outcome := time.Duration(p.Seconds*float64(time.Second)).Round(time.Second).String(), l.Sprintf("open")
 		if !p.Ended.IsZero() {
-			outcome = string(p.Outcome)
+			outcome = outcomeIn(l, string(p.Outcome))
 		}
 		by := p.By
 		if by == "" {
@@ -214,10 +221,10 @@ func printHistory(out io.Writer, rollouts []past) error {
 }
 
 // verifyJournal checks the chain. Damage is told after what is intact.
-func verifyJournal(out io.Writer, stateDir string, asJSON bool) error {
+func verifyJournal(out io.Writer, l language.Language, stateDir string, asJSON bool) error {
 	reports, err := journal.VerifyDir(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errNoJournal(stateDir)
+		return errNoJournal(l, stateDir)
 	}
 	if err != nil {
 		return fmt.Errorf("the journal is not intact: %w", err)

@@ -15,20 +15,21 @@ import (
 
 // remembered reads the journal without touching it. One that does not exist yet
 // remembers nothing.
-func remembered(stateDir string) (map[string]reconcile.History, error) {
+func remembered(stateDir string) (histories map[string]reconcile.History, hasJournal bool, err error) {
 	r, err := journal.OpenReadOnly(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]reconcile.History{}, nil
+		return map[string]reconcile.History{}, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return controller.Histories(r.Replay)
+	histories, err = controller.Histories(r.Replay)
+	return histories, true, err
 }
 
-// fromJournal are the views of the targets that the file names and of those that
+// viewsOf are the views of the targets that the file names and of those that
 // only the journal knows.
-func fromJournal(config *desired.Config, histories map[string]reconcile.History) []web.View {
+func viewsOf(config *desired.Config, histories map[string]reconcile.History) []web.View {
 	views := []web.View{}
 	for i := range config.Targets {
 		t := config.Targets[i]

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -54,11 +56,14 @@ Exit 0 when there is nothing to do, 3 when changes are pending, 1 on an error.`,
   drover plan --json | jq -r '.[] | select(.pending) | .target'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			plans, err := makePlans(cmd.Context(), o, newLogger(o, cmd.ErrOrStderr()))
+			if asJSON {
+				o.language = language.English
+			}
+			plans, err := makePlans(cmd.Context(), o, newLogger(o, cmd.ErrOrStderr()), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			if err := printPlans(cmd.OutOrStdout(), plans, asJSON); err != nil {
+			if err := printPlans(cmd.OutOrStdout(), o.language, plans, asJSON); err != nil {
 				return err
 			}
 			return planExit(plans)
@@ -69,14 +74,17 @@ Exit 0 when there is nothing to do, 3 when changes are pending, 1 on an error.`,
 }
 
 // makePlans looks at every target once.
-func makePlans(ctx context.Context, o *options, log logr.Logger) ([]planned, error) {
+func makePlans(ctx context.Context, o *options, log logr.Logger, errOut io.Writer) ([]planned, error) {
 	config, err := desired.Load(o.config)
 	if err != nil {
 		return nil, err
 	}
-	histories, err := remembered(o.stateDir)
+	histories, hasJournal, err := remembered(o.stateDir)
 	if err != nil {
 		return nil, err
+	}
+	if !hasJournal {
+		fmt.Fprintln(errOut, o.language.Sprintf("no journal in %s: every target is looked at as if for the first time; --state-dir names another place", o.stateDir))
 	}
 	self, err := selfName(config, o.stateDir)
 	if err != nil {
@@ -194,21 +202,21 @@ func isPending(d reconcile.Decision, h reconcile.History) bool {
 	}
 }
 
-func printPlans(out io.Writer, plans []planned, asJSON bool) error {
+func printPlans(out io.Writer, l language.Language, plans []planned, asJSON bool) error {
 	if asJSON {
 		return printJSON(out, append([]planned{}, plans...))
 	}
-	rows := [][]string{{"TARGET", "PHASE", "ACTION", "RUNNING", "WANTED", "REASON"}}
+	rows := [][]string{{l.Sprintf("TARGET"), l.Sprintf("PHASE"), l.Sprintf("ACTION"), l.Sprintf("RUNNING"), l.Sprintf("WANTED"), l.Sprintf("REASON")}}
 	for i := range plans {
 		p := &plans[i]
 		reason := p.Reason
 		if p.Error != "" {
-			reason = "ERROR: " + p.Error
+			reason = l.Sprintf("ERROR: %s", p.Error)
 		}
 		if p.FirstSight != "" && p.FirstSight != p.Reason {
-			reason = p.FirstSight + "; then: " + reason
+			reason = l.Sprintf("%s; then: %s", p.FirstSight, reason)
 		}
-		rows = append(rows, []string{p.Target, string(p.Phase), string(p.Action), web.Short(p.Running), web.Short(p.Wanted), reason})
+		rows = append(rows, []string{p.Target, operator.PhaseIn(l, p.Phase), string(p.Action), web.Short(p.Running), web.Short(p.Wanted), reason})
 	}
 	return printTable(out, rows)
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 )
 
 // printJSON prints one indented document.
@@ -17,17 +18,26 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// printTable prints rows in columns; the first is the heading.
+// printTable prints rows in columns, as wide as a terminal shows them; the first is the
+// heading.
 func printTable(w io.Writer, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = oneLine(cell)
+		for i := range row {
+			row[i] = oneLine(row[i])
+			widths[i] = max(widths[i], language.Width(row[i]))
 		}
-		fmt.Fprintln(t, strings.TrimRight(strings.Join(cells, "\t"), "\t "))
 	}
-	return t.Flush()
+	var b strings.Builder
+	for _, row := range rows {
+		last := len(row) - 1
+		for i, cell := range row[:last] {
+			b.WriteString(language.Pad(cell, widths[i]+2))
+		}
+		b.WriteString(strings.TrimRight(row[last], " ") + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // oneLine keeps text that came from elsewhere from moving the cursor.

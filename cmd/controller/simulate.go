@@ -12,6 +12,7 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/controller"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/evidence"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/simulation"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
@@ -89,7 +90,7 @@ func simulateAll(stateDir, path string, names []string, since time.Time) ([]simu
 		key, _ := keyOf(path, name)
 		keys = append(keys, key)
 	}
-	rollouts, err := pastOf(stateDir, time.Now())
+	rollouts, err := pastOf(language.English, stateDir, time.Now())
 	if err != nil {
 		return nil, err
 	}

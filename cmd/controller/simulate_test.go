@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
@@ -119,7 +120,7 @@ func recorded(ts *testscript.TestScript, neg bool, args []string) {
 	config, err := os.ReadFile(filepath.Join(simulateData, "targets.yaml"))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("targets.yaml"), config, 0o600))
-	rollouts, err := pastOf(ts.MkAbs("state"), time.Now())
+	rollouts, err := pastOf(language.English, ts.MkAbs("state"), time.Now())
 	ts.Check(err)
 	// The second fails a fifth of its requests, the third few.
 	ts.Setenv("BAD", strings.TrimPrefix(rollouts[1].To, "sha256:")[:8])
@@ -151,7 +152,7 @@ func TestSimulateRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := verifyJournal(&out, state, false); err != nil {
+	if err := verifyJournal(&out, language.English, state, false); err != nil {
 		t.Error(err)
 	}
 	all, err := simulateAll(state, filepath.Join(simulateData, "targets.yaml"), nil, time.Time{})

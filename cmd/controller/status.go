@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,8 +13,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+)
+
+// Where a standing is from. Nothing is neither a daemon nor a journal: what the file
+// says should run is not where anything stands.
+const (
+	fromDaemon  = "daemon"
+	fromJournal = "journal"
+	fromNothing = ""
 )
 
 // standing is what status prints.
@@ -39,6 +49,9 @@ place, in a pipe whenever it changes.`,
   drover status --json | jq -r '.targets[] | select(.alert) | .target'`,
 		ValidArgsFunction: o.completeMany,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if asJSON {
+				o.language = language.English
+			}
 			show := func(ctx context.Context, out, errOut io.Writer) error {
 				return showStatus(ctx, o, args, asJSON, out, errOut)
 			}
@@ -61,6 +74,9 @@ func showStatus(ctx context.Context, o *options, names []string, asJSON bool, ou
 	if s.Targets, err = chosen(s.Targets, names); err != nil {
 		return err
 	}
+	if s.From == fromNothing {
+		return o.knowsNothing()
+	}
 	if asJSON {
 		return printJSON(out, s)
 	}
@@ -68,7 +84,7 @@ func showStatus(ctx context.Context, o *options, names []string, asJSON bool, ou
 		return err
 	}
 	for i := range s.Targets {
-		if err := printContainers(out, &s.Targets[i]); err != nil {
+		if err := printContainers(out, o.language, &s.Targets[i]); err != nil {
 			return err
 		}
 	}
@@ -79,25 +95,41 @@ func showStatus(ctx context.Context, o *options, names []string, asJSON bool, ou
 func standingOf(ctx context.Context, o *options) (standing, error) {
 	views, err := o.client().Targets(ctx)
 	if !o.isDaemonAway(err) {
-		s := standing{From: "daemon", Targets: views}
+		s := standing{From: fromDaemon, Targets: views}
 		if err == nil {
 			s.Problems = problemsOf(o.client().Health(ctx))
 		}
-		return s, o.explainAway(err)
+		if errors.Is(err, web.ErrNoDaemon) {
+			return s, &exitError{exitNoDaemon, o.explainAway(err)}
+		}
+		return s, err
 	}
-	histories, err := remembered(o.stateDir)
+	histories, hasJournal, err := remembered(o.stateDir)
 	if err != nil {
 		return standing{}, err
+	}
+	s := standing{From: fromJournal}
+	if !hasJournal {
+		s.From = fromNothing
 	}
 	// The file may be wrong or elsewhere: the journal is worth showing without it.
 	config, err := desired.Load(o.config)
 	if err != nil {
-		if len(histories) == 0 {
+		switch {
+		case !hasJournal:
+			return s, o.knowsNothing()
+		case len(histories) == 0:
 			return standing{}, err
 		}
 		config = &desired.Config{}
 	}
-	return standing{From: "journal", Targets: fromJournal(config, histories)}, nil
+	s.Targets = viewsOf(config, histories)
+	return s, nil
+}
+
+// knowsNothing says that there is nobody to ask and nothing to read.
+func (o *options) knowsNothing() error {
+	return &exitError{exitNoDaemon, o.language.Errorf("%w, and there is no journal in it: nothing is known of any target; `drover run` starts a daemon, --state-dir and --server name another place", o.explainAway(web.ErrNoDaemon))}
 }
 
 // problemsOf is what a daemon says of itself.
@@ -129,31 +161,31 @@ func chosen(views []web.View, names []string) ([]web.View, error) {
 }
 
 func (s standing) print(out, errOut io.Writer, l language.Language, now time.Time) error {
-	if s.From == "journal" {
+	if s.From == fromJournal {
 		fmt.Fprintln(errOut, l.Sprintf("no daemon is running; this is what its journal says"))
 	}
 	for _, p := range s.Problems {
-		fmt.Fprintln(errOut, "ALERT: "+oneLine(p))
+		fmt.Fprintln(errOut, l.Sprintf("ALERT: %s", oneLine(p)))
 	}
-	rows := [][]string{{"TARGET", "PHASE", "RUNNING", "WANTED", "SINCE", "REASON"}}
+	rows := [][]string{{l.Sprintf("TARGET"), l.Sprintf("PHASE"), l.Sprintf("RUNNING"), l.Sprintf("WANTED"), l.Sprintf("SINCE"), l.Sprintf("REASON")}}
 	for i := range s.Targets {
 		v := &s.Targets[i]
-		rows = append(rows, []string{v.Target, string(v.Phase), web.Short(v.Running), web.Short(v.Wanted), ago(v.Since, now), reasonOf(v)})
+		rows = append(rows, []string{v.Target, operator.PhaseIn(l, v.Phase), web.Short(v.Running), web.Short(v.Wanted), ago(v.Since, now), reasonOf(l, v)})
 	}
 	return printTable(out, rows)
 }
 
 // reasonOf is the reason with what a person must not miss.
-func reasonOf(v *web.View) string {
-	parts := []string{v.Reason}
+func reasonOf(l language.Language, v *web.View) string {
+	text := v.Reason
 	if v.Alert {
-		parts = append([]string{"ALERT:"}, parts...)
+		text = l.Sprintf("ALERT: %s", v.Reason)
 	}
 	if v.Error != "" {
-		parts = append(parts, "(not carried out: "+v.Error+")")
+		text += l.Sprintf(" (not carried out: %s)", v.Error)
 	}
 	if v.PausedBy != "" {
-		parts = append(parts, "(paused by "+v.PausedBy+")")
+		text += l.Sprintf(" (paused by %s)", v.PausedBy)
 	}
-	return strings.TrimSpace(strings.Join(parts, " "))
+	return strings.TrimSpace(text)
 }

@@ -5,19 +5,20 @@ import (
 	"io"
 	"strings"
 
+	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 )
 
 // printContainers prints what a target's containers were asked to run, and what they
 // run; nothing without a look.
-func printContainers(out io.Writer, v *web.View) error {
+func printContainers(out io.Writer, l language.Language, v *web.View) error {
 	if len(v.Containers) == 0 {
 		return nil
 	}
-	rows := [][]string{{"CONTAINER", "HOST", "STATE", "VERSION", "ASKED FOR", "RUNS"}}
+	rows := [][]string{{l.Sprintf("CONTAINER"), l.Sprintf("HOST"), l.Sprintf("STATE"), l.Sprintf("VERSION"), l.Sprintf("ASKED FOR"), l.Sprintf("RUNS")}}
 	for i := range v.Containers {
 		c := &v.Containers[i]
-		rows = append(rows, []string{c.Name, c.Host, stateOf(c), versionOf(c), shortReference(c.Image), runsOf(c)})
+		rows = append(rows, []string{c.Name, c.Host, stateOf(c), versionOf(l, c), shortReference(c.Image), runsOf(l, c)})
 	}
 	fmt.Fprintf(out, "\n%s\n", v.Target)
 	return printTable(out, rows)
@@ -32,10 +33,10 @@ func stateOf(c *web.Container) string {
 }
 
 // versionOf says whether a container was made from the launch configuration in force.
-func versionOf(c *web.Container) string {
-	version := "old"
+func versionOf(l language.Language, c *web.Container) string {
+	version := l.Sprintf("old")
 	if c.Current {
-		version = "current"
+		version = l.Sprintf("current")
 	}
 	if c.Sidekick != "" {
 		version += " " + c.Sidekick
@@ -54,14 +55,14 @@ func shortReference(image string) string {
 }
 
 // runsOf is the image that Docker runs, and whether it is the one asked for.
-func runsOf(c *web.Container) string {
+func runsOf(l language.Language, c *web.Container) string {
 	switch {
 	case c.Runs == "":
-		return "not seen yet"
+		return l.Sprintf("not seen yet")
 	case c.AsAsked == nil:
 		return web.Short(c.Runs)
 	case *c.AsAsked:
-		return web.Short(c.Runs) + ", as asked"
+		return l.Sprintf("%s, as asked", web.Short(c.Runs))
 	}
-	return web.Short(c.Runs) + ", NOT what was asked for"
+	return l.Sprintf("%s, NOT what was asked for", web.Short(c.Runs))
 }

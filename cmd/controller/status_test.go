@@ -22,7 +22,7 @@ func TestStatusShowsWhatContainersRun(t *testing.T) {
 		{Name: "chat-app-log-1", State: "running", Sidekick: "log", Current: true, Image: "log:2"},
 	}}
 	var out bytes.Buffer
-	if err := printContainers(&out, &v); err != nil {
+	if err := printContainers(&out, language.English, &v); err != nil {
 		t.Fatal(err)
 	}
 	const want = `
@@ -37,7 +37,7 @@ chat-app-log-1  -     running           current log  log:2             not seen 
 		t.Errorf("status prints\n%s\nwant\n%s", out.String(), want)
 	}
 	out.Reset()
-	if err := printContainers(&out, &web.View{Target: "chat/app"}); err != nil || out.Len() != 0 {
+	if err := printContainers(&out, language.English, &web.View{Target: "chat/app"}); err != nil || out.Len() != 0 {
 		t.Errorf("without a look it prints %q, %v; want nothing", out.String(), err)
 	}
 }
@@ -46,7 +46,7 @@ chat-app-log-1  -     running           current log  log:2             not seen 
 // as if it were.
 func TestStatusSaysWhatWasNotDone(t *testing.T) {
 	v := web.View{Target: "chat/app", Phase: reconcile.Starting, Reason: "new digest sha256:9ab0", Error: "no space left on device", Since: time.Unix(0, 0)}
-	s := standing{From: "daemon", Targets: []web.View{v}, Problems: problemsOf(web.Health{Problems: []string{"the journal cannot be written"}}, nil)}
+	s := standing{From: fromDaemon, Targets: []web.View{v}, Problems: problemsOf(web.Health{Problems: []string{"the journal cannot be written"}}, nil)}
 	var out, errOut bytes.Buffer
 	if err := s.print(&out, &errOut, language.English, time.Unix(30, 0)); err != nil {
 		t.Fatal(err)

@@ -165,7 +165,7 @@ type targetPast struct {
 func pastOfTarget(l language.Language, stateDir, key string) (*targetPast, error) {
 	r, err := journal.OpenReadOnly(stateDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, l.Errorf("no journal in %s: `drover run` writes one; --state-dir names another place", stateDir)
+		return nil, errNoJournal(l, stateDir)
 	}
 	if err != nil {
 		return nil, err

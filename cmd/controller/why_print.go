@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/language"
+	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
@@ -19,7 +20,7 @@ func (w *reasons) print(out io.Writer, l language.Language, now time.Time) {
 		if n.Alert {
 			alert = l.Sprintf(", a person should look")
 		}
-		fmt.Fprintln(out, l.Sprintf("%s: %s since %s (%s)%s", w.Target, n.Phase, n.Since.UTC().Format(time.RFC3339), ago(n.Since, now), alert))
+		fmt.Fprintln(out, l.Sprintf("%s: %s since %s (%s)%s", w.Target, operator.PhaseIn(l, n.Phase), n.Since.UTC().Format(time.RFC3339), ago(n.Since, now), alert))
 		fmt.Fprintln(out, l.Sprintf("  because  %s", oneLine(n.Reason)))
 		if n.Error != "" {
 			fmt.Fprintln(out, l.Sprintf("  but      this could not be carried out: %s", oneLine(n.Error)))
@@ -65,7 +66,7 @@ func explainTo(out io.Writer, l language.Language, indent string, code reconcile
 func printGates(out io.Writer, l language.Language, indent string, gates []gateReason) {
 	for i := range gates {
 		g := &gates[i]
-		fmt.Fprintf(out, "%s%-16s %-6s  %s\n", indent, g.Gate, g.Verdict, oneLine(g.Text))
+		fmt.Fprintf(out, "%s%-16s %-6s  %s\n", indent, g.Gate, g.Verdict, oneLine(operator.FiguresIn(l, &g.Finding, g.Text)))
 		if figures := figuresOf(l, &g.Finding); figures != "" {
 			fmt.Fprintf(out, "%s%-16s %-6s  %s\n", indent, "", "", figures)
 		}
@@ -136,7 +137,7 @@ func (s *stepReason) print(out io.Writer, l language.Language, begun time.Time, 
 		g := &s.Gates[i]
 		word := string(g.Verdict) + " " + string(g.Code)
 		if said[g.Gate] != word {
-			fmt.Fprintf(out, "%9s    %-16s %-6s  %s\n", "", g.Gate, g.Verdict, oneLine(g.Text))
+			fmt.Fprintf(out, "%9s    %-16s %-6s  %s\n", "", g.Gate, g.Verdict, oneLine(operator.FiguresIn(l, &g.Finding, g.Text)))
 		}
 		said[g.Gate] = word
 	}

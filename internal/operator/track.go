@@ -163,7 +163,7 @@ func (t Track) already(d *web.Detail, l language.Language) (Outcome, string) {
 
 // daemonWords is where the daemon stands, in one sentence with a countdown.
 func daemonWords(d *web.Detail, now time.Time, l language.Language) string {
-	text := string(d.Phase) + ": " + d.Reason
+	text := PhaseIn(l, d.Phase) + ": " + d.Reason
 	if d.Phase == reconcile.Bake && !d.BakeStart.IsZero() {
 		text = l.Sprintf("baking %s of %s: %s", Clock(now.Sub(d.BakeStart)), Clock(d.BakeUntil.Sub(d.BakeStart)), d.Reason)
 	}

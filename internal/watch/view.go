@@ -253,7 +253,7 @@ func (m Model) gateLines() []string {
 	lines := []string{faint.Render(language.Pad(m.Language.Sprintf("gate"), 15) + " " + language.Pad(m.Language.Sprintf("verdict"), 7) + " " + m.Language.Sprintf("figures"))}
 	for i := range d.Gates {
 		g := &d.Gates[i]
-		lines = append(lines, fmt.Sprintf("%-15s %s %s", g.Gate, verdict(string(g.Verdict)), clean(g.Text)))
+		lines = append(lines, fmt.Sprintf("%-15s %s %s", g.Gate, verdict(string(g.Verdict)), clean(operator.FiguresIn(m.Language, &g.Finding, g.Text))))
 	}
 	return lines
 }

@@ -126,8 +126,8 @@ func upgrading() web.View {
 		Phase: reconcile.Upgrading, Code: reconcile.CodeBatches, Reason: "1 of 3 containers are new, 2 old ones run",
 		Running: digest("a"), Wanted: digest("b"), Rollout: rollout(),
 		Gates: []web.Gate{
-			gate("health", reconcile.Hold, "1 of 1 healthy"),
-			gate("load balancer", reconcile.Hold, "11 of 59 requests needed seen (2 of them probes), 2 failed"),
+			gate(reconcile.Finding{Gate: "health", Verdict: reconcile.Hold, Code: reconcile.CodeBecoming, Healthy: 1, Containers: 1}),
+			gate(reconcile.Finding{Gate: "load balancer", Verdict: reconcile.Hold, Code: reconcile.CodeShortOfEvidence, Requests: 9, Synthetic: 2, Needed: 59, Failures: 2}),
 		},
 	}
 }
@@ -137,9 +137,9 @@ func baking(seconds int) web.View {
 	v.Phase, v.Code, v.Reason = reconcile.Bake, reconcile.CodeBaking, "every gate holds so far"
 	v.BakeStart, v.BakeUntil = noon.Add(20*time.Second), noon.Add(20*time.Second+10*time.Minute)
 	v.Gates = []web.Gate{
-		gate("health", reconcile.Pass, fmt.Sprintf("3 of 3 for %ds", seconds-20)),
-		gate("load balancer", reconcile.Pass, "4,912 requests, 3 failed, at most 0.2%"),
-		gate("http", reconcile.NoData, "2 of 3 containers answer so far"),
+		gate(reconcile.Finding{Gate: "health", Verdict: reconcile.Pass, Code: reconcile.CodeHealthy, Healthy: 3, Containers: 3, For: time.Duration(seconds-20) * time.Second}),
+		gate(reconcile.Finding{Gate: "load balancer", Verdict: reconcile.Pass, Code: reconcile.CodeErrorRate, Requests: 4912, Failures: 3, Bound: 0.002}),
+		gate(reconcile.Finding{Gate: "http", Verdict: reconcile.NoData, Code: reconcile.CodeNotProbedYet, Healthy: 2, Containers: 3}),
 	}
 	return v
 }
@@ -155,9 +155,7 @@ func over(outcome reconcile.Outcome, reason string) web.View {
 	return v
 }
 
-func gate(name string, verdict reconcile.Verdict, text string) web.Gate {
-	return web.Gate{Finding: reconcile.Finding{Gate: name, Verdict: verdict}, Text: text}
-}
+func gate(f reconcile.Finding) web.Gate { return web.Gate{Finding: f, Text: f.Text()} }
 
 // lines are log lines of a container of a side, numbered from a number on.
 func lines(id int, side logs.Version, from, n int) Lines {

@@ -49,8 +49,12 @@ type Finding struct {
 }
 
 // Text is the finding for people.
-func (f Finding) Text() string {
-	s := f.words()
+func (f Finding) Text() string { return f.Say(fmt.Sprintf) }
+
+// Say is the finding for people, in the words of whoever says it: say is given each
+// sentence by its English format.
+func (f Finding) Say(say func(format string, args ...any) string) string {
+	s := f.words(say)
 	if f.Container != "" {
 		s = f.Container + ": " + s
 	}
@@ -60,99 +64,105 @@ func (f Finding) Text() string {
 	return s
 }
 
-func (f Finding) words() string {
+func (f Finding) words(say func(format string, args ...any) string) string {
 	switch f.Code {
 	case CodeHealthy:
-		return fmt.Sprintf("%d of %d for %s", f.Healthy, f.Containers, f.For.Round(time.Second))
+		return say("%d of %d for %s", f.Healthy, f.Containers, f.For.Round(time.Second))
 	case CodeBecoming:
-		return fmt.Sprintf("%d of %d healthy", f.Healthy, f.Containers)
+		return say("%d of %d healthy", f.Healthy, f.Containers)
 	case CodeNotHealthyYet:
-		return fmt.Sprintf("not healthy after %s", f.For.Round(time.Second))
+		return say("not healthy after %s", f.For.Round(time.Second))
 	case CodeBecameUnhealthy:
-		return "was healthy and is not any more"
+		return say("was healthy and is not any more")
 	case CodeRestarts:
-		return fmt.Sprintf("%d restarts and replacements of new containers, %d allowed", f.Failures, f.Needed)
+		return say("%d restarts and replacements of new containers, %d allowed", f.Failures, f.Needed)
 	case CodeDeadEnd:
-		return fmt.Sprintf("Rancher has not got past this for %s", f.For.Round(time.Second))
+		return say("Rancher has not got past this for %s", f.For.Round(time.Second))
 	case CodeHostLost:
-		return "its host is not active"
+		return say("its host is not active")
 	case CodeNoContainer:
-		return "no container of the new version yet"
+		return say("no container of the new version yet")
 	case CodeErrorRate:
-		return fmt.Sprintf("%s requests, %s failed, at most %.2g%%", thousands(f.Requests), thousands(f.Failures), 100*f.Bound)
+		return say("%s requests, %s failed, at most %.2g%%", thousands(f.Requests), thousands(f.Failures), 100*f.Bound)
 	case CodeShortOfEvidence:
-		return fmt.Sprintf("%d of %d requests needed seen (%d of them probes), %d failed", f.Requests+f.Synthetic, f.Needed, f.Synthetic, f.Failures)
+		return say("%d of %d requests needed seen (%d of them probes), %d failed", f.Requests+f.Synthetic, f.Needed, f.Synthetic, f.Failures)
 	case CodeWorseThanOld:
-		return fmt.Sprintf("new failed %d of %d, old %d of %d (evidence %.3g, needs %d)", f.Failures, f.Requests, f.OldFailures, f.OldRequests, f.Evidence, evidenceToFail)
+		return say("new failed %d of %d, old %d of %d (evidence %.3g, needs %d)", f.Failures, f.Requests, f.OldFailures, f.OldRequests, f.Evidence, evidenceToFail)
 	case CodeTooManyErrors:
-		return fmt.Sprintf("%d of %d requests failed, the limit is %.2g%%", f.Failures, f.Requests, 100*f.Limit)
+		return say("%d of %d requests failed, the limit is %.2g%%", f.Failures, f.Requests, 100*f.Limit)
 	case CodeSharedIncident:
-		return fmt.Sprintf("new failed %d of %d, old %d of %d: nobody is blamed", f.Failures, f.Requests, f.OldFailures, f.OldRequests)
+		return say("new failed %d of %d, old %d of %d: nobody is blamed", f.Failures, f.Requests, f.OldFailures, f.OldRequests)
 	case CodeRefused:
-		return fmt.Sprintf("%d connections refused, none served", f.Failures)
+		return say("%d connections refused, none served", f.Failures)
 	case CodeServerDown:
-		return "the load balancer found it up and now down"
+		return say("the load balancer found it up and now down")
 	case CodeServerMissing:
-		return "no server row in the load balancer"
+		return say("no server row in the load balancer")
 	case CodeServerOut:
-		return "taken out of the load balancer"
+		return say("taken out of the load balancer")
 	case CodeUnknownTraffic:
-		return fmt.Sprintf("a server of no known container takes %d of %d requests", f.Failures, f.Requests)
+		return say("a server of no known container takes %d of %d requests", f.Failures, f.Requests)
 	case CodeClientErrors:
-		return fmt.Sprintf("%d of %d requests answered with 4xx, far more than before", f.Failures, f.Requests)
+		return say("%d of %d requests answered with 4xx, far more than before", f.Failures, f.Requests)
 	case CodeNoTraffic:
-		return "no request seen"
+		return say("no request seen")
 	case CodePartial:
-		return "not every load balancer instance answered"
+		return say("not every load balancer instance answered")
 	case CodeAnswers:
-		return fmt.Sprintf("%d of %d containers answer", f.Healthy, f.Containers)
+		return say("%d of %d containers answer", f.Healthy, f.Containers)
 	case CodeProbeFailed:
-		return fmt.Sprintf("%d probes in a row failed", f.Failures)
+		return say("%d probes in a row failed", f.Failures)
 	case CodeProbeNever:
-		return fmt.Sprintf("no good answer after %s", f.For.Round(time.Second))
+		return say("no good answer after %s", f.For.Round(time.Second))
 	case CodeNotProbedYet:
-		return fmt.Sprintf("%d of %d containers answer so far", f.Healthy, f.Containers)
+		return say("%d of %d containers answer so far", f.Healthy, f.Containers)
 	case CodeControlFailed:
-		return "probes of the old version fail too"
+		return say("probes of the old version fail too")
 	case CodeSlower:
-		return "answers more slowly than the old version"
+		return say("answers more slowly than the old version")
 	case CodeMetricGood:
-		return "within its limits"
+		return say("within its limits")
 	case CodeMetricOut:
-		return fmt.Sprintf("out of its limits %d times in a row", f.Failures)
+		return say("out of its limits %d times in a row", f.Failures)
 	case CodeMetricShared:
-		return "out of its limits for the old version too, so nobody is blamed"
+		return say("out of its limits for the old version too, so nobody is blamed")
 	case CodeNoOldValue:
-		return "no value of the old version to compare with"
+		return say("no value of the old version to compare with")
 	case CodeCheckWaits:
-		return "is called when every container is proved"
+		return say("is called when every container is proved")
 	case CodeCheckRunning:
-		return "no verdict yet after " + f.For.Round(time.Second).String()
+		return say("no verdict yet after %s", f.For.Round(time.Second))
 	case CodeCheckPassed:
-		return "passed"
+		return say("passed")
 	case CodeCheckFailed:
-		return "failed"
+		return say("failed")
 	case CodeCheckEnded:
-		return "is over without a verdict"
+		return say("is over without a verdict")
 	case CodePatternSeen:
-		return fmt.Sprintf("pattern seen %d times", f.Failures)
+		return say("pattern seen %d times", f.Failures)
 	case CodeNovelErrors:
-		return fmt.Sprintf("%s of errors that the old version does not write, %s, such as", plural(f.Needed, "kind"), plural(f.Failures, "line"))
+		return say("%s of errors that the old version does not write, %s, such as", kinds(say, f.Needed), lines(say, f.Failures))
 	case CodeOldLogsUnread:
-		return "what the old version writes could not be learned"
+		return say("what the old version writes could not be learned")
 	case CodeNoPattern:
-		return fmt.Sprintf("no pattern seen in %s lines", thousands(f.Requests))
+		return say("no pattern seen in %s lines", thousands(f.Requests))
 	default:
 		return string(f.Code)
 	}
 }
 
-// plural is a number with its noun.
-func plural(n int64, noun string) string {
+func kinds(say func(format string, args ...any) string, n int64) string {
 	if n == 1 {
-		return "1 " + noun
+		return say("1 kind")
 	}
-	return thousands(n) + " " + noun + "s"
+	return say("%s kinds", thousands(n))
+}
+
+func lines(say func(format string, args ...any) string, n int64) string {
+	if n == 1 {
+		return say("1 line")
+	}
+	return say("%s lines", thousands(n))
 }
 
 // thousands writes 4912 as 4,912.
