@@ -196,11 +196,15 @@ func (h History) progressed(e Event) History {
 func (h History) started(e Event) History {
 	h.Rollout = e.Start
 	h.Probation, h.Restoring = nil, nil
-	h.NotBefore = time.Time{}
+	// What a rollback left undone is part of it: it counts once, and its back-off stays.
+	isRest := e.Code == CodeRollbackMismatch
+	if !isRest {
+		h.NotBefore = time.Time{}
+	}
 	if e.Start == nil {
 		return h
 	}
-	if e.Start.Kind == Restore {
+	if e.Start.Kind == Restore && !isRest {
 		// A way back counts as a rollback: automatic ones are bounded (I7).
 		h.Rollbacks = append(recent(h.Rollbacks, e.At), e.At)
 	}
