@@ -31,7 +31,9 @@ that the daemon decides with; and list what happened beside what would have happ
 
 Hold, pause, abort and retry are not simulated, nor is Rancher's pace (batchSize,
 interval, startFirst). What was never read cannot be judged, and is said so; after a
-recorded rollback nothing more was read. Each rollout is taken for itself.
+recorded rollback nothing more was read. Each rollout is judged for itself, and begins
+when the limits leave it room beside the others; a start that looser limits would have
+had sooner is not found.
 
 Exit 0 when nothing would have ended otherwise, 3 when something would, 1 on an error
 or when nothing could be told.`,
@@ -95,16 +97,54 @@ func simulateAll(stateDir, path string, names []string, since time.Time) ([]simu
 		return nil, err
 	}
 	all := []simulated{}
+	turns := make([]simulation.Turn, len(rollouts))
+	at := map[string]int{}
 	for i := range rollouts {
 		p := &rollouts[i]
+		turns[i], at[p.ID] = turnOf(p, config), i
 		if len(keys) > 0 && !slices.Contains(keys, p.Target) || p.Started.Before(since) {
 			continue
 		}
 		s := simulated{Rollout: p.ID, Target: p.Target, Digest: p.To, Started: p.Started, Outcome: string(p.Outcome)}
 		s.Result = simulateOne(stateDir, p, wayBackOf(rollouts[i+1:], p.Target), config)
+		turns[i].Lasts, turns[i].IsRollback = s.lasts(p)
 		all = append(all, s)
 	}
+	waits := simulation.Waits(turns, config.Limits)
+	for i := range all {
+		all[i].Wait(waits[at[all[i].Rollout]])
+	}
 	return all, nil
+}
+
+// turnOf is a rollout among the others, as it was.
+func turnOf(p *past, config *desired.Config) simulation.Turn {
+	t := simulation.Turn{
+		Target: p.Target, Started: p.Started, IsWayBack: p.Kind == reconcile.Restore,
+		Lasts: time.Duration(p.Seconds * float64(time.Second)), IsRollback: p.Outcome == reconcile.RolledBack,
+	}
+	if target, ok := config.Target(p.Target); ok && target.Gates.LoadBalancer != nil {
+		t.LoadBalancer = target.Gates.LoadBalancer.Name
+	}
+	return t
+}
+
+// lasts is how long a rollout would have been open, and whether it would have ended as
+// a rollback: what Rancher needed after the decision it would have needed as well.
+func (s *simulated) lasts(p *past) (time.Duration, bool) {
+	was := time.Duration(p.Seconds * float64(time.Second))
+	if s.Would == nil || s.Was == nil {
+		return was, p.Outcome == reconcile.RolledBack
+	}
+	switch {
+	case s.Would.Fate == simulation.NotStarted:
+		return 0, false
+	case s.Would.Fate == simulation.TakenBack: // It was finished before; the way back is a rollout of its own.
+		return was, false
+	case s.Was.Fate == simulation.TakenBack: // That was decided on its probation, when it was not open any more.
+		return s.Would.After(), s.Would.Fate == simulation.RolledBack
+	}
+	return max(was+s.Would.After()-s.Was.After(), 0), s.Would.Fate == simulation.RolledBack
 }
 
 // wayBackOf is the rollout that took a target's version back after its finish,

@@ -325,11 +325,13 @@ func (c *Core) prepare(ctx context.Context, key string, seen observe.Snapshot, d
 }
 
 // reserve looks at the budgets once more and writes the intent, as one: two
-// workers cannot take the same place.
+// workers cannot take the same place. A way back waits for no place: budgets hold back
+// starts, never rollbacks.
 func (c *Core) reserve(ctx context.Context, key string, d *reconcile.Decision, err *error) bool {
 	c.starting.Lock()
 	defer c.starting.Unlock()
-	if t, ok := c.Config().Target(key); ok && !c.fleet(key, t, observe.Wants{Fresh: true}).HasRoom(t.Gates.LoadBalancer != nil) {
+	t, ok := c.Config().Target(key)
+	if ok && d.Plan.Kind != reconcile.Restore && !c.fleet(key, t, observe.Wants{Fresh: true}).HasRoom(t.Gates.LoadBalancer != nil) {
 		d.Action, d.Phase, d.Code = reconcile.NoAction, reconcile.Preflight, reconcile.CodeBudget
 		d.Reason = "another rollout took the last place"
 		return false

@@ -65,6 +65,27 @@ func TestReserveLooksAgain(t *testing.T) {
 	}
 }
 
+// TestWayBackWaitsForNoPlace: budgets hold back starts. A way back from a version that
+// fails goes although every place is taken.
+func TestWayBackWaitsForNoPlace(t *testing.T) {
+	for kind, want := range map[reconcile.Kind]bool{reconcile.Restore: true, reconcile.Deploy: false, reconcile.Pin: false} {
+		w := newWorld()
+		core := adopted(t, w)
+		seen, late, err := core.Look(t.Context(), "chat/two")
+		if err != nil || late.Action != reconcile.Upgrade {
+			t.Fatalf("look = %s %s (%v), want an upgrade", late.Phase, late.Reason, err)
+		}
+		step(t, core, "chat/one")
+		late.Plan.Kind = kind
+		if err := core.commit(t.Context(), "chat/two", seen, &late); err != nil {
+			t.Fatal(err)
+		}
+		if went := slices.Contains(w.history(), "upgrade 1stwo"); went != want {
+			t.Errorf("a %s without a place goes: %t, want %t", kind, went, want)
+		}
+	}
+}
+
 // TestJournalFails: nothing starts or finishes that cannot be written down; a
 // rollback goes (ruling 8, C10, C14).
 func TestJournalFails(t *testing.T) {

@@ -14,6 +14,7 @@
 //     which are of the same containers, without the old ones beside them.
 //   - How fast Rancher replaces containers is its own. It is not simulated.
 //
-// Each rollout is simulated for itself: that one that is not taken back leaves no
-// quarantine for the next is not followed.
+// Each rollout is judged for itself: that one that is not taken back leaves no
+// quarantine for the next is not followed. When it would have begun beside the others,
+// by the limits of the environment, is told by Waits.
 package simulation
