@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +53,7 @@ func BenchmarkShadow(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	held := liveHeap()
 	balancers := probe.NewReader(probe.ReaderOptions{Transport: clock})
 	if err := balancers.Update(specs); err != nil {
 		b.Fatal(err)
@@ -80,6 +82,8 @@ func BenchmarkShadow(b *testing.B) {
 	if s := core.Shadow("chat/service-0000"); s.FalseTriggers > 0 {
 		b.Errorf("%+v: a service that never fails was blamed", s)
 	}
+	b.ReportMetric(float64(liveHeap()-held)/(1<<20), "MB-live")
+	runtime.KeepAlive(core)
 	b.ReportMetric(used/1e6, "cpu-ms/round")
 	b.ReportMetric(100*used/float64(shadowEvery), "%core-at-30s")
 	if s := core.Shadow("chat/service-0000"); b.N > 20 && s.Trials == 0 {
@@ -125,6 +129,14 @@ func (c *shadowClock) RoundTrip(r *http.Request) (*http.Response, error) {
 		fmt.Fprintf(&text, "%s,UP,L7OK,2,1,1,%d,0,%d,0,0,0,0,0,0,0,0,0,0,1,\n", row, served/10, served)
 	}
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(text.String())), Header: http.Header{}, Request: r}, nil
+}
+
+// liveHeap is what is reachable.
+func liveHeap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // processorTime is what this process has used.

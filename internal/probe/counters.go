@@ -23,21 +23,6 @@ const (
 // counters are the values of one row, or a difference of two.
 type counters [numCounters]int64
 
-func (c *counters) add(d *counters) {
-	for i := range c {
-		c[i] += d[i]
-	}
-}
-
-// minus is c − d.
-func (c *counters) minus(d *counters) counters {
-	var diff counters
-	for i := range c {
-		diff[i] = c[i] - d[i]
-	}
-	return diff
-}
-
 // growth is c − d where c is larger, and 0 elsewhere.
 func (c *counters) growth(d *counters) counters {
 	var diff counters
@@ -77,5 +62,38 @@ func (c *counters) counts() observe.Counts {
 	}
 }
 
-// checkFailures is Δchkfail + Δchkdown.
-func (c *counters) checkFailures() int64 { return c[chkfail] + c[chkdown] }
+// tally is what counters are kept as from look to look.
+type tally struct {
+	observe.Counts
+	// checkFailures is chkfail + chkdown.
+	checkFailures int64
+}
+
+// tally is the sum that counters come to. It is linear: the tally of a difference is the
+// difference of the tallies.
+func (c *counters) tally() tally {
+	return tally{Counts: c.counts(), checkFailures: c[chkfail] + c[chkdown]}
+}
+
+func (t *tally) add(d *tally) {
+	addCounts(&t.Counts, d.Counts)
+	t.checkFailures += d.checkFailures
+}
+
+// minus is t − d.
+func (t *tally) minus(d *tally) tally {
+	return tally{
+		Counts: observe.Counts{
+			Requests: t.Requests - d.Requests, Failures: t.Failures - d.Failures,
+			ClientErrors: t.ClientErrors - d.ClientErrors, Retries: t.Retries - d.Retries,
+		},
+		checkFailures: t.checkFailures - d.checkFailures,
+	}
+}
+
+func addCounts(sum *observe.Counts, c observe.Counts) {
+	sum.Requests += c.Requests
+	sum.Failures += c.Failures
+	sum.ClientErrors += c.ClientErrors
+	sum.Retries += c.Retries
+}

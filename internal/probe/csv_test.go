@@ -86,10 +86,10 @@ func describePage(p *page) string {
 		if r.kind != typeServer && r.kind != typeBackend {
 			continue
 		}
-		c := r.counters.counts()
+		c := r.counters.tally()
 		fmt.Fprintf(&b, "%s/%.12s %q weight %d check %q is %s, lastchg %d, pid %d: %d requests %d failed %d 4xx %d retries, %d check failures, %d ms",
 			r.proxy, r.name, r.status, r.weight, r.check, classify(r.status, r.check, r.weight), r.lastchg, r.pid,
-			c.Requests, c.Failures, c.ClientErrors, c.Retries, r.counters.checkFailures(), r.latency(p.header.layout.rtime))
+			c.Requests, c.Failures, c.ClientErrors, c.Retries, c.checkFailures, r.latency(p.header.layout.rtime))
 		if r.addr != "" {
 			fmt.Fprintf(&b, ", at %s", r.addr)
 		}

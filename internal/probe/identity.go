@@ -3,36 +3,57 @@ package probe
 import (
 	"crypto/sha1"
 	"encoding/hex"
+	"hash/maphash"
 	"net"
 	"net/netip"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
-// identities find the container behind a server row.
-type identities struct {
-	// byName is keyed by svname, byAddr by the text of an IP.
-	byName, byAddr map[string]string
+// identity is how the server rows of one container are known.
+type identity struct {
+	// container is its id.
+	container string
+	// name is the svname that Rancher gives it, addr its IP in its shortest form.
+	name, addr string
 }
+
+// identities are those of a caller's containers: most callers have few.
+type identities []identity
 
 // identify knows two ways from a row to a container. Rancher's lb-controller names
 // a server by the hexadecimal SHA-1 of the container's primary IP as text
 // (lb-controller: controller/rancher/rancher.go); other generators do not, and
 // then the column addr tells, where it is shown.
 func identify(containers []observe.Container) identities {
-	ids := identities{
-		byName: make(map[string]string, len(containers)),
-		byAddr: make(map[string]string, len(containers)),
-	}
-	for ip, h := range holders(containers) {
+	held := holders(containers)
+	ids := make(identities, 0, len(held))
+	for ip, h := range held {
 		if h.disputed {
 			continue
 		}
 		sum := sha1.Sum([]byte(ip))
-		ids.byName[hex.EncodeToString(sum[:])] = h.ID
-		ids.byAddr[plainIP(ip)] = h.ID
+		ids = append(ids, identity{container: h.ID, name: hex.EncodeToString(sum[:]), addr: plainIP(ip)})
 	}
 	return ids
+}
+
+// identitySeed is for sums of what identities are made from.
+var identitySeed = maphash.MakeSeed()
+
+// identitySum tells containers that are identified alike, so that they are identified
+// once and not at each look.
+func identitySum(containers []observe.Container) uint64 {
+	var h maphash.Hash
+	h.SetSeed(identitySeed)
+	for i := range containers {
+		c := &containers[i]
+		for _, text := range [...]string{c.ID, c.IP, c.State, c.LaunchName} {
+			_, _ = h.WriteString(text)
+			_ = h.WriteByte(0)
+		}
+	}
+	return h.Sum64()
 }
 
 // holder is the container with the best claim to an IP.
@@ -81,11 +102,25 @@ func claim(c *observe.Container) int {
 	return rank
 }
 
-// container is the id of the one behind a row, or empty.
+// container is the id of the one behind a row, or empty. A name says more than an
+// address.
 func (ids identities) container(r *row) string {
-	if id := ids.byName[r.name]; id != "" {
-		return id
+	for i := range ids {
+		if ids[i].name == r.name {
+			return ids[i].container
+		}
 	}
+	addr := r.plainAddr()
+	for i := range ids {
+		if addr != "" && ids[i].addr == addr {
+			return ids[i].container
+		}
+	}
+	return ""
+}
+
+// plainAddr is the IP of the server in its shortest form; empty where it is not shown.
+func (r *row) plainAddr() string {
 	if r.addr == "" {
 		return ""
 	}
@@ -93,7 +128,7 @@ func (ids identities) container(r *row) string {
 	if err != nil {
 		return ""
 	}
-	return ids.byAddr[plainIP(host)]
+	return plainIP(host)
 }
 
 // plainIP writes an IP in its one shortest form.

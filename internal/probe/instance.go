@@ -14,6 +14,8 @@ type instance struct {
 	// name is for people: host:port or a path, numbered where that is not unique.
 	name string
 	at   endpoint
+	// place is where it stands among those of its load balancer.
+	place int
 	// problem is why the last page counted for nothing.
 	problem *observe.Problem
 	ledger  ledger

@@ -12,12 +12,18 @@ type server struct {
 	// proxy is the one it is in.
 	proxy *proxySum
 	// sum is what was counted since the instance is read. It never falls.
-	sum counters
+	sum tally
 	// born is the number of the page that showed the row first.
 	born uint64
 	// shown is that of the last page, scanned that of the last attempt to read
 	// one.
 	shown, scanned uint64
+
+	// nextNamed and nextAt are further rows of the same name and at the same address.
+	nextNamed, nextAt *server
+	// container is the one behind the row, where tied is the ledger's present tying.
+	container string
+	tied      uint64
 }
 
 type rowKey struct{ proxy, name string }
@@ -26,9 +32,12 @@ type rowKey struct{ proxy, name string }
 // showed one of them.
 type proxySum struct {
 	name string
-	sum  counters
+	sum  tally
 	// born is the number of the page that showed it first, shown that of the last.
 	born, shown uint64
+	// servers are its rows on the last page, in its order, and place where the first is.
+	servers []*server
+	place   int
 }
 
 // ledger adds the pages of one HAProxy up to sums that outlive its processes.
@@ -42,9 +51,15 @@ type ledger struct {
 	servers []*server
 	index   map[rowKey]*server
 	// total is the sum over all servers that ever were.
-	total counters
+	total tally
 	// proxies are those of the last page with servers, in its order.
 	proxies []*proxySum
+	// rows finds the rows of the last page in other ways, for all callers.
+	rows rowIndex
+	// tying counts the callers whose containers were tied to rows.
+	tying uint64
+	// standing is where the proxies stand; nil until somebody asks.
+	standing []proxyMark
 	// last is the last page's sighting.
 	last sighting
 	// distrust counts down the pages until a source that showed several processes
@@ -52,10 +67,13 @@ type ledger struct {
 	distrust int
 	reason   string
 
-	// scans, next and hasServers are scratch.
-	scans      uint64
-	next       []*server
-	hasServers map[string]bool
+	// scans, next and hasServers are scratch, as are own and standingRows for the caller
+	// that reads.
+	scans        uint64
+	next         []*server
+	hasServers   map[string]bool
+	own          []*proxySum
+	standingRows []standing
 }
 
 // enter adds a page. An error in the page leaves the sums as they were; an
@@ -153,7 +171,7 @@ func (l *ledger) rowsChanged() bool {
 
 // count adds the rows to the sums and takes them over.
 func (l *ledger) count(rows []row, how continuity) {
-	place := 0
+	place, isMoved := 0, !slices.Equal(l.next, l.servers)
 	for i := range rows {
 		r := &rows[i]
 		if r.kind != typeServer {
@@ -162,6 +180,7 @@ func (l *ledger) count(rows []row, how continuity) {
 		s := l.next[place]
 		place++
 		news := l.news(s, r, how)
+		isMoved = isMoved || s.row.addr != r.addr
 		s.sum.add(&news)
 		l.total.add(&news)
 		s.proxy.sum.add(&news)
@@ -169,11 +188,15 @@ func (l *ledger) count(rows []row, how continuity) {
 	}
 	l.servers, l.next = l.next, l.servers
 	l.forgetGone()
+	l.standing = nil
+	if isMoved {
+		l.reindex()
+	}
 }
 
 // news is what a row counted since the last page. A row that was not on it began
 // at zero, in a new process or by "add server" in the old one.
-func (l *ledger) news(s *server, r *row, how continuity) counters {
+func (l *ledger) news(s *server, r *row, how continuity) tally {
 	isNew := s.shown == 0
 	if isNew {
 		s.born = l.pages
@@ -181,12 +204,13 @@ func (l *ledger) news(s *server, r *row, how continuity) counters {
 	now := r.counted()
 	switch {
 	case how == first || how == replaced:
-		return counters{}
+		return tally{}
 	case how == restarted || isNew:
-		return now
+		return now.tally()
 	}
 	before := s.row.counted()
-	return now.growth(&before)
+	grown := now.growth(&before)
+	return grown.tally()
 }
 
 // counted are the counters that mean something. A proxy in mode tcp counts

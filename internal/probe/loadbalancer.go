@@ -22,6 +22,9 @@ type loadBalancer struct {
 	spec      LoadBalancerSpec
 	instances []*instance
 	accounts  map[string]*account
+	// claims are the accounts by the names and addresses of their containers' rows; nil
+	// until somebody asks.
+	claims map[string][]*account
 	// flight is closed when the fetch under way is over; nil when there is none.
 	flight chan struct{}
 	// fetched is when the last one was begun.
@@ -49,7 +52,7 @@ func newLoadBalancer(spec LoadBalancerSpec, r *Reader) (*loadBalancer, error) {
 		if hosts[name]++; hosts[name] > 1 {
 			name = fmt.Sprintf("%s#%d", name, hosts[name])
 		}
-		lb.instances = append(lb.instances, &instance{name: name, at: at})
+		lb.instances = append(lb.instances, &instance{name: name, at: at, place: i})
 	}
 	return lb, nil
 }
@@ -65,6 +68,7 @@ func (lb *loadBalancer) forget(key string) {
 	lb.mu.Lock()
 	defer lb.mu.Unlock()
 	delete(lb.accounts, key)
+	lb.claims = nil
 }
 
 // refresh fetches the pages unless that was done a moment ago. Callers that come
@@ -124,20 +128,24 @@ func (lb *loadBalancer) read(key string, containers []observe.Container) observe
 	lb.mu.Lock()
 	defer lb.mu.Unlock()
 	a := lb.account(key)
-	a.ids = identify(containers)
+	lb.identify(a, containers)
 	usable, out := lb.usable()
 	if out.Problem != nil {
 		return out
 	}
 	for _, in := range usable {
-		a.findProxies(in)
+		a.tie(&in.ledger)
+	}
+	own := a.proxies
+	if len(lb.spec.Backends) > 0 {
+		own = lb.spec.Backends
 	}
 	news := 0
 	for _, in := range usable {
 		if a.mark(in).pages == 0 {
 			news++
 		}
-		a.read(in, func(s *server, container string) bool { return lb.isListed(key, a, s, container) }, &out)
+		a.read(in, own, func(s *server) bool { return lb.isOthers(a, s) }, &out)
 	}
 	out.First = news == len(usable)
 	out.Partial = out.Partial || (news > 0 && !out.First)
@@ -169,28 +177,43 @@ func (lb *loadBalancer) usable() ([]*instance, observe.LoadBalancer) {
 	return usable, out
 }
 
-// isListed says whether a row is a caller's business: it is in a proxy that was
-// configured or that holds the caller's containers, and it is not another
-// caller's.
-func (lb *loadBalancer) isListed(key string, a *account, s *server, container string) bool {
-	if len(lb.spec.Backends) > 0 {
-		if !slices.Contains(lb.spec.Backends, s.row.proxy) {
-			return false
-		}
-	} else if !a.proxies[s.row.proxy] {
-		return false
+// identify notes which containers a caller has now.
+func (lb *loadBalancer) identify(a *account, containers []observe.Container) {
+	sum := identitySum(containers)
+	if sum == a.sum && a.ids != nil {
+		return
 	}
-	return container != "" || !lb.isOthers(key, s)
+	a.ids, a.sum = identify(containers), sum
+	lb.claims = nil
 }
 
 // isOthers says that another caller has lately seen its container behind a row.
-func (lb *loadBalancer) isOthers(key string, s *server) bool {
-	for other, a := range lb.accounts {
-		if other != key && time.Since(a.seen) < otherKeysCount && a.ids.container(&s.row) != "" {
+func (lb *loadBalancer) isOthers(me *account, s *server) bool {
+	for _, a := range lb.claimants(&s.row) {
+		if a != me && time.Since(a.seen) < otherKeysCount && a.ids.container(&s.row) != "" {
 			return true
 		}
 	}
 	return false
+}
+
+// claimants are the callers of which a container may be behind a row. They are sought
+// out for all rows at once, when some row is nobody's, and again when some caller's
+// containers have changed.
+func (lb *loadBalancer) claimants(r *row) []*account {
+	if lb.claims == nil {
+		lb.claims = make(map[string][]*account)
+		for _, a := range lb.accounts {
+			for i := range a.ids {
+				lb.claims[a.ids[i].name] = append(lb.claims[a.ids[i].name], a)
+				lb.claims[a.ids[i].addr] = append(lb.claims[a.ids[i].addr], a)
+			}
+		}
+	}
+	if named := lb.claims[r.name]; named != nil {
+		return named
+	}
+	return lb.claims[r.plainAddr()]
 }
 
 // account finds or makes a caller's account.
@@ -198,7 +221,7 @@ func (lb *loadBalancer) account(key string) *account {
 	a := lb.accounts[key]
 	if a == nil {
 		lb.makeRoom()
-		a = newAccount()
+		a = new(account)
 		lb.accounts[key] = a
 	}
 	a.seen = time.Now()
@@ -218,4 +241,5 @@ func (lb *loadBalancer) makeRoom() {
 		}
 	}
 	delete(lb.accounts, oldest)
+	lb.claims = nil
 }
