@@ -5,7 +5,7 @@
 // by docker compose.
 //
 // `make test-image` runs it. It is behind the build tag image, because it needs an
-// engine and minutes; where none answers it fails with exit 2 and says that nothing
+// engine and minutes; where none answers it fails, and says that nothing
 // was tested. Nothing is mounted from this machine and no port of it is asked for,
 // so the engine may be elsewhere. Containers, volumes and images that it made are
 // removed in the end, but for the image itself.
