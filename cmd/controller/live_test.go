@@ -205,6 +205,9 @@ func TestCommandsAgainstARunningWorld(t *testing.T) {
 	if !strings.Contains(out, good) || !strings.Contains(out, `"pending": true`) {
 		t.Errorf("plan with a new digest says %s", out)
 	}
+	if strings.Contains(out, `"code": "baseline-blind"`) || strings.Contains(out, `"code": "settling"`) {
+		t.Errorf("plan says what only a second look can tell, and not what would happen: %s", out)
+	}
 	b.declines("upgrade", "parrot-rest")
 	b.declines("resume", "parrot-rest")
 	b.drover(exitOK, "resume", "parrot-rest")

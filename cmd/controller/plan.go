@@ -36,8 +36,11 @@ type planned struct {
 	Pending bool             `json:"pending"`
 	// FirstSight is what would be remembered before anything else.
 	FirstSight string `json:"firstSight,omitempty"`
-	Running    string `json:"running,omitempty"`
-	Wanted     string `json:"wanted,omitempty"`
+	// Settle is what is waited for first: that the digest stays the same. One look
+	// cannot see that; the rest says what happens then.
+	Settle  string `json:"settle,omitempty"`
+	Running string `json:"running,omitempty"`
+	Wanted  string `json:"wanted,omitempty"`
 	// Error says that the target could not be judged.
 	Error string `json:"error,omitempty"`
 }
@@ -107,11 +110,7 @@ func makePlans(ctx context.Context, o *options, log logr.Logger, errOut io.Write
 	p := planner{config: config, histories: histories, parts: controller.Parts{
 		Observer: clients.Observer(), Rancher: clients.Rancher, Self: self, Log: log, Now: time.Now,
 	}}
-	var plans []planned
-	for i := range config.Targets {
-		plans = append(plans, p.plan(ctx, &config.Targets[i]))
-	}
-	return plans, nil
+	return p.planAll(ctx), nil
 }
 
 // fill fills the caches of registry and Rancher. What cannot be read becomes a
@@ -140,35 +139,6 @@ func selfName(config *desired.Config, stateDir string) (string, error) {
 	}
 	id, err := controller.Identify(config, stateDir)
 	return id.Owner, err
-}
-
-type planner struct {
-	config    *desired.Config
-	histories map[string]reconcile.History
-	parts     controller.Parts
-}
-
-// plan decides about one target. What is seen for the first time is remembered
-// here only, and looked at again: what follows from it is what people ask for.
-func (p planner) plan(ctx context.Context, t *desired.Target) planned {
-	key := t.Key()
-	result := planned{Target: key}
-	for range 2 {
-		core := controller.NewCore(p.parts, p.config, p.histories)
-		seen, d, err := core.Look(ctx, key)
-		if err != nil {
-			result.Error = err.Error()
-			return result
-		}
-		h := p.histories[key]
-		result.take(seen, d, h)
-		p.histories[key] = h.Apply(d.Events...)
-		if d.Code != reconcile.CodeFirstSight || len(d.Events) == 0 {
-			return result
-		}
-		result.FirstSight = d.Reason
-	}
-	return result
 }
 
 func (r *planned) take(seen observe.Snapshot, d reconcile.Decision, h reconcile.History) {
@@ -213,8 +183,10 @@ func printPlans(out io.Writer, l language.Language, plans []planned, asJSON bool
 		if p.Error != "" {
 			reason = l.Sprintf("ERROR: %s", p.Error)
 		}
-		if p.FirstSight != "" && p.FirstSight != p.Reason {
-			reason = l.Sprintf("%s; then: %s", p.FirstSight, reason)
+		for _, first := range []string{p.Settle, p.FirstSight} {
+			if first != "" && first != p.Reason {
+				reason = l.Sprintf("%s; then: %s", first, reason)
+			}
 		}
 		rows = append(rows, []string{p.Target, operator.PhaseIn(l, p.Phase), string(p.Action), web.Short(p.Running), web.Short(p.Wanted), reason})
 	}

@@ -153,10 +153,10 @@ func (c *Core) holdAfterPanic(ctx context.Context, key string, cause any) error 
 // errNoTarget says that a key is neither in the file nor in a rollout.
 var errNoTarget = errors.New("no such target")
 
-// Look observes and decides, and touches nothing.
-func (c *Core) Look(ctx context.Context, key string) (observe.Snapshot, reconcile.Decision, error) {
-	h, m := c.state(key).snapshot()
-	in, d, err := c.look(ctx, key, h, m)
+// Look observes and decides, and touches nothing. It goes by what the caller
+// remembers of the gates; what they have seen now is in the decision's Memory.
+func (c *Core) Look(ctx context.Context, key string, m reconcile.Memory) (observe.Snapshot, reconcile.Decision, error) {
+	in, d, err := c.look(ctx, key, c.History(key), m)
 	return in.Observed, d, err
 }
 

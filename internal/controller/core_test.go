@@ -52,7 +52,7 @@ func TestBudgetIsTakenBySomebody(t *testing.T) {
 func TestReserveLooksAgain(t *testing.T) {
 	w := newWorld()
 	core := adopted(t, w)
-	seen, late, err := core.Look(t.Context(), "chat/two")
+	seen, late, err := core.Look(t.Context(), "chat/two", reconcile.Memory{})
 	if err != nil || late.Action != reconcile.Upgrade {
 		t.Fatalf("look = %s %s (%v), want an upgrade", late.Phase, late.Reason, err)
 	}
@@ -71,7 +71,7 @@ func TestWayBackWaitsForNoPlace(t *testing.T) {
 	for kind, want := range map[reconcile.Kind]bool{reconcile.Restore: true, reconcile.Deploy: false, reconcile.Pin: false} {
 		w := newWorld()
 		core := adopted(t, w)
-		seen, late, err := core.Look(t.Context(), "chat/two")
+		seen, late, err := core.Look(t.Context(), "chat/two", reconcile.Memory{})
 		if err != nil || late.Action != reconcile.Upgrade {
 			t.Fatalf("look = %s %s (%v), want an upgrade", late.Phase, late.Reason, err)
 		}

@@ -68,10 +68,11 @@ func (p page) check(op, resource string) error {
 	if p.Type == "collection" && p.ResourceType == resource {
 		return nil
 	}
-	return &Error{
-		Op: op, Status: 200, Code: CodeMismatch,
-		Message: "the answer is no list of " + resource + " but " + clip(p.Type+" "+p.ResourceType),
+	message := "the answer is no list of " + resource
+	if got := clip(p.Type + " " + p.ResourceType); got != "" {
+		message += " but " + got
 	}
+	return &Error{Op: op, Status: 200, Code: CodeMismatch, Message: message + ": is this Rancher's address?"}
 }
 
 // nextPage checks where a list goes on: at the same place, somewhere new.

@@ -208,6 +208,8 @@ func statusError(status int, header http.Header, body []byte) *Error {
 	}
 	if status == http.StatusNotFound && !known && !looksLikeRegistry(header) {
 		e.Code, e.Message = CodeInvalid, "the answer does not come from a registry"
+	} else if status == http.StatusNotFound && !known {
+		e.Message = "the registry has no such repository or tag"
 	}
 	if after := header.Get("Retry-After"); after != "" {
 		e.Wait = parseRetryAfter(after, time.Now())

@@ -116,7 +116,12 @@ func (l *look) unreadable() step {
 	if p.Cause == observe.CauseNotFound && l.svc().StackKnown {
 		return l.gone()
 	}
-	d := l.blind(CodeBlind, "Rancher cannot be read: "+p.Message)
+	reason := "Rancher cannot be read: " + p.Message
+	if p.Cause == observe.CauseNotFound {
+		// A wrong environment shows the same, so nothing is taken for gone (A4).
+		reason = p.Message + " in this environment: look at the target's stack, at rancher.environment, and whether it was removed"
+	}
+	d := l.blind(CodeBlind, reason)
 	d.Alert = d.Alert || p.Cause == observe.CauseAuth
 	d.isPending = p.Cause == observe.CausePending && !d.Alert
 	return d

@@ -226,7 +226,9 @@ func checkLoadBalancer(l *look) *step {
 	}
 	limit := float64(*g.MaxErrorRate)
 	switch {
-	case base.looks == 0:
+	case base.looks == 0 && (l.mem.rollout == "" || lb.First):
+		// On probation what is counted is the new version's, and no baseline: after a
+		// restart none would be learned before the end of it.
 		return l.not(CodeBaselineBlind, false, "learning the baseline from load balancer %s", g.Name)
 	case l.isDespiteBaseline():
 	case base.latest.Failures >= minFailures && float64(base.latest.Failures) > limit*float64(base.latest.Requests):
