@@ -210,6 +210,9 @@ func fieldOf(s *observe.Snapshot, part string) any {
 	case "previous":
 		s.Previous = observe.Pullable{}
 		return &s.Previous
+	case "previousSidekicks":
+		s.PreviousSidekicks = nil
+		return &s.PreviousSidekicks
 	case "service":
 		s.Service = observe.Service{}
 		return &s.Service

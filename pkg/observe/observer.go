@@ -100,7 +100,12 @@ type Wants struct {
 	// Repository and Previous are the image whose presence is to be confirmed: the
 	// way back.
 	Repository, Previous string
+	// PreviousSidekicks are those of the followed sidekicks, by name.
+	PreviousSidekicks map[string]Pinned
 }
+
+// Pinned is an image by its digest.
+type Pinned struct{ Repository, Digest string }
 
 // Observer joins what the clients see into one Snapshot.
 type Observer struct {
@@ -138,9 +143,7 @@ func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wan
 	if w.Fresh {
 		readings.Go(func() { s.Hosts = o.Services.Hosts(ctx) })
 	}
-	if w.Previous != "" {
-		readings.Go(func() { s.Previous = o.Images.Pullable(ctx, w.Repository, w.Previous, t.Platform) })
-	}
+	o.readPrevious(ctx, t, w, &s, &readings)
 	switch {
 	case s.Service.Problem != nil:
 	case w.Gates:
@@ -159,6 +162,26 @@ func (o *Observer) Look(ctx context.Context, t desired.Target, s Snapshot, w Wan
 	}
 	readings.Wait()
 	return s
+}
+
+// readPrevious asks whether what runs could be pulled again.
+func (o *Observer) readPrevious(ctx context.Context, t desired.Target, w Wants, s *Snapshot, readings *sync.WaitGroup) {
+	if w.Previous != "" {
+		readings.Go(func() { s.Previous = o.Images.Pullable(ctx, w.Repository, w.Previous, t.Platform) })
+	}
+	if len(w.PreviousSidekicks) == 0 {
+		return
+	}
+	s.PreviousSidekicks = make(map[string]Pullable, len(w.PreviousSidekicks))
+	var writing sync.Mutex
+	for name, image := range w.PreviousSidekicks {
+		readings.Go(func() {
+			p := o.Images.Pullable(ctx, image.Repository, image.Digest, t.Platform)
+			writing.Lock()
+			defer writing.Unlock()
+			s.PreviousSidekicks[name] = p
+		})
+	}
 }
 
 // Gates takes the readings of a service's gates by themselves, for who has read the

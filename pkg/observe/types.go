@@ -42,6 +42,8 @@ type Snapshot struct {
 	// Previous says whether what runs now could be pulled again, or a rollback
 	// would be impossible. Read only when a rollout may start.
 	Previous Pullable `json:"previous"`
+	// PreviousSidekicks say the same of the followed sidekicks, by name.
+	PreviousSidekicks map[string]Pullable `json:"previousSidekicks,omitempty"`
 	// Service is Rancher's view.
 	Service Service `json:"service"`
 	// Hosts is where containers could run.

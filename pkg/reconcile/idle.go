@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -239,8 +240,8 @@ func (l *look) next() step {
 		if d := l.mixedImages(); d != nil {
 			return *d
 		}
-		if over := l.passedOver(); over != "" {
-			return l.calm(CodePassedOver, 0, over+" was there when the service was adopted as it was: the next digest is deployed, or this one by `drover retry`")
+		if over, sidekick := l.passedOver(); over != "" {
+			return l.calm(CodePassedOver, 0, fmt.Sprintf("%s%s was there when the service was adopted as it was: the next digest is deployed, or this one by `drover retry --digest %s`", short(over), ofSidekick(sidekick), over))
 		}
 		return l.calm(CodeNothingToDo, 0, "runs what the tag names")
 	}

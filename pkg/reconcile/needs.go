@@ -18,7 +18,7 @@ func Need(in Input) observe.Wants {
 	n.Gates = n.Rollout != ""
 	n.Fresh, n.Logs = n.Gates, n.Gates
 	n.Balancer = l.shadowEvery() > 0
-	if l.svc().State != observe.StateActive || !l.isBaseline() {
+	if l.svc().State != observe.StateActive || !l.isBaseline() || !l.isFollowing() {
 		// The cache may still show what was before the last action: what does not
 		// look like ours is asked for again before it is called somebody else's (A12).
 		n.Fresh = true
@@ -36,5 +36,13 @@ func Need(in Input) observe.Wants {
 	}
 	n.Fresh, n.Gates = true, true
 	n.Repository, n.Previous = in.Observed.Image.Repository, h.Baseline.Digest
+	for name, side := range h.Baseline.Sidekicks {
+		if repository := in.Observed.Sidekicks[name].Repository; side.Digest != "" && repository != "" {
+			if n.PreviousSidekicks == nil {
+				n.PreviousSidekicks = make(map[string]observe.Pinned, len(h.Baseline.Sidekicks))
+			}
+			n.PreviousSidekicks[name] = observe.Pinned{Repository: repository, Digest: side.Digest}
+		}
+	}
 	return n
 }

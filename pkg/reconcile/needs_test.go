@@ -42,6 +42,35 @@ func TestNeed(t *testing.T) {
 	}
 }
 
+// TestNeedOfSidekicks: the way back is theirs as well, and one that the target begins
+// to follow is adopted as Rancher shows it now.
+func TestNeedOfSidekicks(t *testing.T) {
+	p := newPaper()
+	p.addSidekick()
+	p.run(6*time.Second, func(Decision) {})
+	need := func() observe.Wants {
+		return Need(Input{Target: p.target, Observed: p.snapshot(), History: p.history, Memory: p.memory, Now: p.now})
+	}
+	if got := need(); !reflect.DeepEqual(got, observe.Wants{}) {
+		t.Errorf("idle: Need = %+v, want nothing", got)
+	}
+	p.tag = "b"
+	want := observe.Wants{
+		Fresh: true, Gates: true, Repository: repository, Previous: digest("a"),
+		PreviousSidekicks: map[string]observe.Pinned{"logger": {Repository: sideRepository, Digest: digest("1")}},
+	}
+	if got := need(); !reflect.DeepEqual(got, want) {
+		t.Errorf("newer digest: Need = %+v, want %+v", got, want)
+	}
+	p.tag = "a"
+	b := *p.history.Baseline
+	b.Sidekicks = nil
+	p.history.Baseline = &b
+	if got := need(); !reflect.DeepEqual(got, observe.Wants{Fresh: true}) {
+		t.Errorf("followed anew: Need = %+v, want a fresh look", got)
+	}
+}
+
 // TestInForce: of a changed file only hold, pause, abort and retry reach a rollout
 // under way (I16).
 func TestInForce(t *testing.T) {

@@ -163,6 +163,10 @@ func (p *paper) snapshot() observe.Snapshot {
 	if b := p.history.Baseline; b != nil && b.Digest != "" {
 		s.Previous = observe.Pullable{Digest: b.Digest, OK: !p.gone[b.Digest[7:8]]}
 	}
+	if b := p.history.Baseline; b != nil && b.Sidekicks["logger"].Digest != "" {
+		d := b.Sidekicks["logger"].Digest
+		s.PreviousSidekicks = map[string]observe.Pullable{"logger": {Digest: d, OK: !p.gone[d[7:8]]}}
+	}
 	s.Service = observe.Service{
 		ID: "1s5", Name: "parrot-rest", Stack: "gf-chat", StackKnown: true, State: p.state, Scale: p.scale, HasHealthCheck: true,
 		Launch: p.launch, Upgrade: p.upgrade, Containers: slices.Clone(p.containers), Actions: actionsOf(p.state),

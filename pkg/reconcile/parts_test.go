@@ -21,7 +21,7 @@ var sidekickMoves = []string{
 	"push a", "push b", "push c never", "push-side 1", "push-side 2", "push-side 3", "run 3m", "run 3m", "run 3m", "run 20s",
 	"person changes-side 1", "person changes-side 8", "person upgrades-side 8", "person changes-env", "person finishes", "person rolls-back", "person resumes",
 	"person retries 1", "person retries 2", "person retries a", "person takes-back", "file sidekick=no", "file sidekick=yes",
-	"set repull=yes", "set image-ids=no", "behave a crash", "behave a ok", "behave b crash", "behave b ok", "restart", "lose-journal", "sleep 20m",
+	"set repull=yes", "set image-ids=no", "unpullable 1", "behave a crash", "behave a ok", "behave b crash", "behave b ok", "restart", "lose-journal", "sleep 20m",
 }
 
 // TestSidekickInvariants walks through seeded worlds with a sidekick: the walks of
@@ -100,6 +100,13 @@ func (w *walk) checkStartedParts(in Input, h History, r *Rollout) {
 			w.fail("I5: brings %s of %q, which a person had gone back from", short(to.Digest), sidekick)
 		}
 	}
+}
+
+// isSidekickGone says that what is known to run of the followed sidekick cannot be
+// pulled any more.
+func (w *walk) isSidekickGone(h History) bool {
+	d := h.Baseline.Sidekicks["logger"].Digest
+	return d != "" && len(w.target.Containers) > 0 && w.gone[d[7:8]]
 }
 
 // noteReplaced keeps what a finished rollout replaced.

@@ -175,21 +175,34 @@ func checkCapacity(l *look) *step {
 // checkWayBack: a rollout starts only if its rollback is known to be possible
 // (I12).
 func checkWayBack(l *look) *step {
-	b, p := l.in.History.Baseline, l.in.Observed.Previous
-	r := l.in.Target.Rollout
+	b, r := l.in.History.Baseline, l.in.Target.Rollout
 	batches := (l.expected() + r.BatchSize - 1) / r.BatchSize
 	predicted := time.Duration(batches) * (r.Interval.Duration + stopAllowance)
-	switch {
-	case predicted > r.RollbackDeadline.Duration:
+	if predicted > r.RollbackDeadline.Duration {
 		return l.not(CodeRollbackTooSlow, true, "a rollback would take about %s, the limit is %s: raise batchSize or rollbackDeadline", predicted, r.RollbackDeadline)
-	case b.Digest == "":
+	}
+	if d := l.checkPullable("", b.Digest, l.in.Observed.Previous); d != nil {
+		return d
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Sidekicks)) {
+		if d := l.checkPullable(name, b.Sidekicks[name].Digest, l.in.Observed.PreviousSidekicks[name]); d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// checkPullable: Rancher pulls again what it makes anew in a rollback.
+func (l *look) checkPullable(sidekick, digest string, p observe.Pullable) *step {
+	switch {
+	case digest == "":
 		return nil // Unknown by the user's choice (firstSight: deploy).
-	case p.Digest != b.Digest:
-		return l.not(CodeNotPullable, false, "waiting for the registry to confirm %s, the way back", short(b.Digest))
+	case p.Digest != digest:
+		return l.not(CodeNotPullable, false, "waiting for the registry to confirm %s%s, the way back", short(digest), ofSidekick(sidekick))
 	case p.Problem != nil:
-		return l.not(CodeNotPullable, p.Problem.Cause != observe.CauseUnreachable, "the way back cannot be confirmed: %s", p.Problem.Message)
+		return l.not(CodeNotPullable, p.Problem.Cause != observe.CauseUnreachable, "the way back%s cannot be confirmed: %s", ofSidekick(sidekick), p.Problem.Message)
 	case !p.OK:
-		return l.not(CodeNotPullable, true, "%s, which runs now, is not in the registry any more: a rollback would be impossible", short(b.Digest))
+		return l.not(CodeNotPullable, true, "%s%s, which runs now, is not in the registry any more: a rollback would be impossible", short(digest), ofSidekick(sidekick))
 	}
 	return nil
 }

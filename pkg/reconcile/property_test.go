@@ -25,7 +25,7 @@ var moves = []string{
 	"restart", "lose-journal", "lose-next-request", "journal-full yes", "journal-full no",
 	"set blind=yes", "set blind=no", "set lb-down=yes", "set lb-down=no", "set quiet=yes", "set quiet=no",
 	"set stalled=yes", "set stalled=no", "set hosts=0", "set hosts=2", "set pause=yes", "set pause=no",
-	"set hold=freeze", "set hold=", "set finish=manual", "set finish=auto", "unpullable a", "set image-ids=no",
+	"set hold=freeze", "set hold=", "set finish=manual", "set finish=auto", "unpullable a", "unpullable 1", "set image-ids=no",
 	"push-side 2", "push-side 3", "push-side 1", "person upgrades-side 8", "person changes-side 8", "person changes-side 2", "person changes-env", "person drives 9",
 	"person retries 1", "person retries 2", "file sidekick=no", "file sidekick=yes", "set repull=yes", "set repull=no", "person scales 5", "person scales 2",
 	"file bake=0s", "file batch=3", "file deadline=10s", "file limit=100%", "file on-deadline=hold",
@@ -243,6 +243,8 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 		w.fail("I12: starts without a host")
 	case d.Plan.Kind == Deploy && h.Baseline.Digest != "" && !in.Observed.Previous.OK:
 		w.fail("I12: starts without a way back")
+	case d.Plan.Kind == Deploy && w.isSidekickGone(h):
+		w.fail("I12: starts without a way back of the sidekick")
 	case d.Plan.Kind == Deploy && h.RollbacksSince(w.now.Add(-rollbackWindow)) >= in.Target.Rollout.RollbacksPerDay && !isReleased:
 		w.fail("I7: starts after %d rollbacks in a day", len(h.Rollbacks))
 	}
@@ -333,8 +335,8 @@ func (w *walk) checkFinish(in Input, h History, d Decision) {
 	case isEarly:
 	case in.Observed.LoadBalancer.Problem != nil:
 		w.fail("I6: finishes without seeing the load balancer")
-	case w.memory.bakeStart.IsZero() || w.now.Sub(w.memory.bakeStart) < in.Target.Rollout.Bake.Duration:
-		w.fail("I1: finishes %s into a bake of %s", w.now.Sub(w.memory.bakeStart), in.Target.Rollout.Bake)
+	case d.BakeStart.IsZero() || w.now.Sub(d.BakeStart) < in.Target.Rollout.Bake.Duration: // That it began then, checkTimes checks.
+		w.fail("I1: finishes %s into a bake of %s", w.now.Sub(d.BakeStart), in.Target.Rollout.Bake)
 	case sum(d.Gates) != Pass:
 		w.fail("I1: finishes on %s", verdicts(d.Gates))
 	}
@@ -357,7 +359,8 @@ func (w *walk) rest() {
 	w.run("run 32m")
 	w.checkImages()
 	isAlerting := w.last.Alert
-	switch isLeftToAPerson := w.last.Code == CodeDeadline && isAlerting; w.last.Phase {
+	// With onDeadline: hold; and what somebody finished in Rancher before it was healthy.
+	switch isLeftToAPerson := (w.last.Code == CodeDeadline || w.last.Code == CodeMixed && w.last.Phase == Committing) && isAlerting; w.last.Phase {
 	case Idle, Probation, AwaitApproval:
 	case Held, Stuck, Waiting, Preflight, Gone:
 		if !isAlerting && w.last.Code != CodePaused && w.last.Code != CodeBackoff {
@@ -365,7 +368,7 @@ func (w *walk) rest() {
 		}
 	default:
 		if isLeftToAPerson {
-			return // With onDeadline: hold.
+			return
 		}
 		w.fail("not at rest: %s %s (%s), Rancher shows %s", w.last.Phase, w.last.Code, w.last.Reason, w.state)
 	}

@@ -61,7 +61,7 @@ func (l *look) refusedPart(name string, to, from Part) (step, bool) {
 		past = h.PastSidekicks[name]
 	}
 	if slices.ContainsFunc(past, to.names) {
-		d := l.say(Held, CodeRegression, again, "the tag%s moved back to %s, which ran before; `drover retry` deploys it", ofSidekick(name), short(to.Digest))
+		d := l.say(Held, CodeRegression, again, "the tag%s moved back to %s, which ran before; `drover retry --digest %s` deploys it", ofSidekick(name), short(to.Digest), to.Digest)
 		d.Alert = true
 		return d, true
 	}

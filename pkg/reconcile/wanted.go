@@ -40,21 +40,21 @@ func (l *look) pinned(p Part) string {
 }
 
 // passedOver says which digest a tag names that was there when something else was
-// adopted; empty when none does.
-func (l *look) passedOver() string {
+// adopted, and of which sidekick; empty when none does.
+func (l *look) passedOver() (digest, sidekick string) {
 	b := l.in.History.Baseline
 	if l.isPassedOver(b.Part, l.in.Observed.Image) {
-		return short(b.Over)
+		return b.Over, ""
 	}
 	if len(b.Sidekicks) == 0 {
-		return "" // Nothing is allocated for what nearly every target is.
+		return "", "" // Nothing is allocated for what nearly every target is.
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Sidekicks)) {
 		if tag, followed := l.in.Observed.Sidekicks[name]; followed && l.isPassedOver(b.Sidekicks[name], tag) {
-			return short(tag.Digest) + ofSidekick(name)
+			return tag.Digest, name
 		}
 	}
-	return ""
+	return "", ""
 }
 
 func (l *look) isPassedOver(from Part, tag observe.Image) bool {
