@@ -11,7 +11,7 @@ import (
 const (
 	// gcPercent makes the collector run three times as often as Go's default: a daemon
 	// lives for months and allocates little, so memory is dearer than the time.
-	gcPercent = 30
+	gcPercent = 15
 	// giveBackEvery is how often the daemon looks for memory that a burst of work left:
 	// a start, a listing of Rancher.
 	giveBackEvery = 30 * time.Second

@@ -59,6 +59,7 @@ func NewCore(p Parts, c *desired.Config, histories map[string]reconcile.History)
 	for key, h := range histories {
 		core.states[key] = &state{history: h}
 	}
+	core.makeStates(c)
 	core.hideSecrets(c)
 	return core
 }
@@ -83,6 +84,23 @@ func (c *Core) Configure(config *desired.Config) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.config = config
+	c.makeStates(config)
+}
+
+// makeStates makes what is kept of each target that is new, in one piece: made one by
+// one among what the first steps throw away, thousands lie scattered over twice the
+// memory that they take.
+func (c *Core) makeStates(config *desired.Config) {
+	var keys []string
+	for i := range config.Targets {
+		if key := config.Targets[i].Key(); c.states[key] == nil {
+			keys = append(keys, key)
+		}
+	}
+	states := make([]state, len(keys))
+	for i, key := range keys {
+		c.states[key] = &states[i]
+	}
 }
 
 // Config is the file in force.

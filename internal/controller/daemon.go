@@ -88,7 +88,7 @@ func (d *Daemon) Configure(config *desired.Config) error {
 // they are still watched, and a failing version is still taken back.
 func (c *Core) followed(config *desired.Config) *desired.Config {
 	all := *config
-	all.Targets = slices.Clone(config.Targets)
+	all.Targets = slices.Clip(config.Targets) // So that appending copies.
 	for _, key := range c.Keys() {
 		if _, isListed := config.Target(key); isListed {
 			continue

@@ -234,6 +234,16 @@ func (c *cache) known(r *record) *record {
 		old.sum, old.stack, old.hidden = r.sum, r.stack, r.hidden
 		return old
 	}
+	return r.packed()
+}
+
+// packed is the record with its own texts in one piece.
+func (r *record) packed() *record {
+	texts := []*string{&r.view.ID, &r.view.Name, &r.view.TransitioningMessage, &r.view.Launch.Image, &r.view.Launch.Version}
+	for i := range r.told.ids {
+		texts = append(texts, &r.told.ids[i])
+	}
+	pack(texts...)
 	return r
 }
 
@@ -361,7 +371,7 @@ func (c *cache) put(k Key, s observe.Service, containers []wireContainer) news {
 			return
 		}
 		s.ReadAt, s.Containers = time.Time{}, nil
-		c.putService(k, &record{view: s})
+		c.putService(k, (&record{view: s}).packed())
 		c.putContainers(slices.Values(containers))
 	})
 }
@@ -480,6 +490,7 @@ func (c *cache) hold(w *wireContainer) *cached {
 	if held.services == nil {
 		return nil
 	}
+	pack(&held.view.ID, &held.view.Name, &held.view.IP, &held.view.Unit, &held.view.Message, &held.external)
 	return held
 }
 

@@ -63,10 +63,10 @@ type grants struct {
 	// allowed are the services that may be acted on, readable those of which only
 	// the logs may be asked for.
 	allowed, readable map[Key]bool
-	// services is the name behind a service id.
-	services map[string]Key
-	// containers is the service id behind a container id.
-	containers map[string]string
+	// services is the name behind the number of a service's id.
+	services map[uint64]Key
+	// containers is the number of the service's id behind that of a container's.
+	containers map[uint64]uint64
 }
 
 // allow replaces the set of services that may be acted on.
@@ -96,47 +96,71 @@ func setOf(keys []Key) map[Key]bool {
 
 // learnService remembers that a service id has this name.
 func (g *grants) learnService(id string, k Key) {
+	service, ok := numberOf(id, "1s")
+	if !ok {
+		return // No request is made with such an id.
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.services[id] == k {
+	if g.services[service] == k {
 		return // Every listing tells so anew.
 	}
 	if g.services == nil || len(g.services) >= maxGrants {
-		g.services = map[string]Key{}
+		g.services = map[uint64]Key{}
 	}
-	g.services[id] = k
+	g.services[service] = k
 }
 
 // learnContainer remembers that a container belongs to a service.
 func (g *grants) learnContainer(id, serviceID string) {
+	container, isContainer := numberOf(id, "1i")
+	service, isService := numberOf(serviceID, "1s")
+	if !isContainer || !isService {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.containers[id] == serviceID {
+	if g.containers[container] == service {
 		return
 	}
 	if g.containers == nil || len(g.containers) >= maxGrants {
-		g.containers = map[string]string{}
+		g.containers = map[uint64]uint64{}
 	}
-	g.containers[id] = serviceID
+	g.containers[container] = service
 }
 
 // knowsService says that the id's name was learnt.
 func (g *grants) knowsService(id string) bool {
+	_, ok := g.nameOf(id)
+	return ok
+}
+
+// nameOf is the name that was learnt of a service's id.
+func (g *grants) nameOf(serviceID string) (Key, bool) {
+	service, ok := numberOf(serviceID, "1s")
+	if !ok {
+		return Key{}, false
+	}
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	_, ok := g.services[id]
-	return ok
+	k, ok := g.services[service]
+	return k, ok
 }
 
 // mayAct says whether the service behind an id may be acted on, and why not.
 func (g *grants) mayAct(serviceID string) string {
+	k, ok := g.nameOf(serviceID)
+	if !ok {
+		return "the service behind " + serviceID + " was not read"
+	}
+	return g.mayActOn(k)
+}
+
+// mayActOn says whether a service may be acted on, and why not.
+func (g *grants) mayActOn(k Key) string {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	k, ok := g.services[serviceID]
-	switch {
-	case !ok:
-		return "the service behind " + serviceID + " was not read"
-	case !g.allowed[k]:
+	if !g.allowed[k] {
 		return "service " + k.String() + " is not a target"
 	}
 	return ""
@@ -144,17 +168,21 @@ func (g *grants) mayAct(serviceID string) string {
 
 // mayRead says whether a container's logs may be asked for, and why not.
 func (g *grants) mayRead(containerID string) string {
+	container, _ := numberOf(containerID, "1i") // None has the number 0.
 	g.mu.RLock()
-	serviceID, ok := g.containers[containerID]
-	isReadable := g.readable[g.services[serviceID]]
+	service, isKnown := g.containers[container]
+	k, isNamed := g.services[service]
+	isReadable := g.readable[k]
 	g.mu.RUnlock()
 	switch {
-	case !ok:
+	case !isKnown:
 		return "the container behind " + containerID + " was not read"
+	case !isNamed:
+		return "the service behind " + containerID + " was not read"
 	case isReadable:
 		return ""
 	}
-	return g.mayAct(serviceID)
+	return g.mayActOn(k)
 }
 
 // guard is the one place every request passes before the network.

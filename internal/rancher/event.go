@@ -176,7 +176,7 @@ func (c *cache) applyService(w *wireService, secretsHidden bool) news {
 		if old, ok := c.ids[k]; ok && old != w.ID {
 			c.dropService(old)
 		}
-		next := &record{view: w.view(k.Stack, time.Time{}, secretsHidden), told: w.InstanceIDs}
+		next := (&record{view: w.view(k.Stack, time.Time{}, secretsHidden), told: w.InstanceIDs}).packed()
 		if r := c.services[w.ID]; r != nil {
 			next.held = r.held
 		}

@@ -47,8 +47,9 @@ func (c *Client) listing(ctx context.Context, known *cache) (listing, error) {
 		}
 		k := Key{Stack: l.stacks[s.StackID], Service: s.Name}
 		if keys[k] && s.isService() && !isGone(s.State) {
-			l.services[s.ID] = known.known(&record{view: s.view(k.Stack, time.Time{}, hidden), told: s.InstanceIDs, sum: sum, stack: same(s.StackID), hidden: hidden})
-			c.grants.learnService(s.ID, k)
+			r := known.known(&record{view: s.view(k.Stack, time.Time{}, hidden), told: s.InstanceIDs, sum: sum, stack: same(s.StackID), hidden: hidden})
+			l.services[r.view.ID] = r
+			c.grants.learnService(s.ID, keyOf(r.view))
 			c.learnStack(s.StackID, k.Stack)
 		}
 		return nil

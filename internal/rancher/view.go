@@ -158,6 +158,24 @@ func same(s string) string {
 	return unique.Make(s).Value()
 }
 
+// pack puts texts that live and die together into one piece of memory: of thousands of
+// small pieces, each takes more than it holds.
+func pack(texts ...*string) {
+	size := 0
+	for _, text := range texts {
+		size += len(*text)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, text := range texts {
+		b.WriteString(*text)
+	}
+	all := b.String()
+	for _, text := range texts {
+		*text, all = all[:len(*text)], all[len(*text):]
+	}
+}
+
 // byID orders containers by the number in their id.
 func byID(a, b observe.Container) int {
 	return cmp.Or(cmp.Compare(idNumber(a.ID), idNumber(b.ID)), cmp.Compare(a.ID, b.ID))

@@ -249,6 +249,15 @@ func isID(id, prefix string) bool {
 	return err == nil
 }
 
+// numberOf is the number in an id as Rancher writes it, from 1 and without leading
+// zeros, so that one number is one id.
+func numberOf(id, prefix string) (n uint64, ok bool) {
+	if !isID(id, prefix) || id[len(prefix)] == '0' {
+		return 0, false
+	}
+	return idNumber(id), true
+}
+
 // idNumber is the number in an id, for order.
 func idNumber(id string) uint64 {
 	n, _ := strconv.ParseUint(strings.TrimLeft(id[min(1, len(id)):], "abcdefghijklmnopqrstuvwxyz"), 10, 64)

@@ -46,7 +46,17 @@ func parseName(s string) (name, error) {
 	if tagged, ok := named.(reference.Tagged); ok {
 		n.tag = tagged.Tag()
 	}
-	return n, nil
+	return n.within(s), nil
+}
+
+// within is the name cut out of the text that it was read from, where it stands there
+// as it is: nearly always, and then it takes no memory of its own.
+func (n name) within(s string) name {
+	if s != n.String() {
+		return n
+	}
+	host, repo := len(n.host), len(n.repo)
+	return name{host: s[:host], repo: s[host+1 : host+1+repo], tag: s[len(s)-len(n.tag):]}
 }
 
 // endpoint is the host to connect to: Docker Hub's API has another name than its

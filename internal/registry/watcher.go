@@ -36,8 +36,6 @@ type Watcher struct {
 	mu         sync.Mutex
 	registries map[string]desired.Registry
 	hosts      map[string]*host
-	// names are the parsed references by the text targets use.
-	names map[string]name
 	// running is the context of Run; nil while it does not.
 	running context.Context
 }
@@ -51,7 +49,6 @@ func New(options Options) *Watcher {
 		details: newLRU[detailsKey, *details](maxDetails),
 		pulls:   newLRU[pullKey, pullAnswer](maxPulls),
 		hosts:   map[string]*host{},
-		names:   map[string]name{},
 	}
 }
 
@@ -84,14 +81,12 @@ func (w *Watcher) Update(registries []desired.Registry, refs []Ref) {
 // parse groups references by registry and name. One that cannot be read is left
 // out; Image says why.
 func (w *Watcher) parse(refs []Ref) map[string]map[name]*wish {
-	w.names = make(map[string]name, len(refs))
 	wishes := map[string]map[name]*wish{}
 	for _, r := range refs {
 		n, err := parseName(r.Image)
 		if err != nil {
 			continue
 		}
-		w.names[r.Image] = n
 		if wishes[n.host] == nil {
 			wishes[n.host] = map[name]*wish{}
 		}
@@ -198,11 +193,17 @@ func (w *Watcher) Run(ctx context.Context) error {
 // find is the entry behind a reference as a target writes it; nil when nobody
 // follows it.
 func (w *Watcher) find(ref string) (*host, *entry) {
-	w.mu.Lock()
-	n, ok := w.names[ref]
-	if !ok {
-		n, _ = parseName(ref)
+	n, err := parseName(ref)
+	if err != nil {
+		return nil, nil
 	}
+	return w.entry(n)
+}
+
+// entry is what is known of a name, and the host that knows it; nil when nobody
+// follows it.
+func (w *Watcher) entry(n name) (*host, *entry) {
+	w.mu.Lock()
 	h := w.hosts[n.host]
 	w.mu.Unlock()
 	if h == nil {
@@ -229,10 +230,11 @@ func (w *Watcher) Wake(ref string) {
 // Image is what a reference resolves to, as far as is known now. A problem does
 // not hide what was known before it: the digest stays.
 func (w *Watcher) Image(_ context.Context, ref, on string) observe.Image {
-	if _, err := parseName(ref); err != nil {
+	n, err := parseName(ref)
+	if err != nil {
 		return observe.Image{Ref: ref, Problem: &observe.Problem{Cause: observe.CauseInvalid, Message: err.Error()}}
 	}
-	h, e := w.find(ref)
+	h, e := w.entry(n)
 	if e == nil {
 		return observe.Image{Ref: ref, Problem: &observe.Problem{Cause: observe.CausePending, Message: ref + " is not followed yet"}}
 	}

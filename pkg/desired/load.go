@@ -47,6 +47,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err := complaints.err(); err != nil {
 		return nil, err
 	}
+	share(config.Targets)
 	return config, nil
 }
 

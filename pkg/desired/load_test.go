@@ -151,8 +151,11 @@ targets:
 			t.Errorf("%s = %v, want %v", check.what, check.got, check.want)
 		}
 	}
-	if one.Gates.Health == slow.Gates.Health || one.Rollout.Settle == slow.Rollout.Settle {
-		t.Error("two targets share a value that one of them may change")
+	if one.Gates.Health != slow.Gates.Health || one.Rollout.Settle != slow.Rollout.Settle {
+		t.Error("two targets keep a copy each of what they say alike")
+	}
+	if one.Gates.Health == two.Gates.Health || one.Rollout.StartFirst == two.Rollout.StartFirst {
+		t.Error("two targets share what they do not say alike")
 	}
 }
 
