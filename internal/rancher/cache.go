@@ -165,8 +165,46 @@ func (c *cache) replace(l listing, at time.Time) news {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var n news
-	before, old, still := c.records(), maps.Clone(c.services), c.stillHeld(l.still)
 	c.stacks, c.hosts, c.covered = l.stacks, l.hosts, l.keys
+	if !c.isHeld(&l) {
+		n.changed = c.refile(&l)
+	}
+	for k := range c.followed {
+		s, ok := l.services[c.ids[k]]
+		switch {
+		case !l.keys[k]:
+		case !ok || c.isBare(c.ids[k], s):
+			n.doubtful = append(n.doubtful, k)
+		case !c.agrees(c.services[c.ids[k]], s.told):
+			n.uneven = append(n.uneven, k)
+		}
+	}
+	c.pruneImages()
+	c.seenAt, c.live, c.fault = at, true, nil
+	return n
+}
+
+// isHeld says that a listing found what is held, no more and no less, as it is held:
+// nearly always, and then nothing is made anew.
+func (c *cache) isHeld(l *listing) bool {
+	if len(l.containers) > 0 || len(l.services) != len(c.services) {
+		return false
+	}
+	for id, r := range l.services {
+		if c.services[id] != r {
+			return false
+		}
+	}
+	slices.Sort(l.still)
+	l.still = slices.Compact(l.still)
+	isGone := func(id string) bool { return c.containers[id] == nil }
+	return len(l.still) == len(c.containers) && !slices.ContainsFunc(l.still, isGone)
+}
+
+// refile makes the picture that of a listing, and returns the keys that look different
+// then.
+func (c *cache) refile(l *listing) []Key {
+	before, old, still := c.records(), maps.Clone(c.services), c.stillHeld(l.still)
 	for id, s := range l.services {
 		k := keyOf(s.view)
 		if !c.followed[k] {
@@ -183,21 +221,8 @@ func (c *cache) replace(l listing, at time.Time) news {
 	}
 	c.fileContainers(still)
 	c.putContainers(maps.Values(l.containers))
-	for k := range c.followed {
-		s, ok := l.services[c.ids[k]]
-		switch {
-		case !l.keys[k]:
-		case !ok || c.isBare(c.ids[k], s):
-			n.doubtful = append(n.doubtful, k)
-		case !c.agrees(c.services[c.ids[k]], s.told):
-			n.uneven = append(n.uneven, k)
-		}
-	}
-	c.pruneImages()
-	c.seenAt, c.live, c.fault = at, true, nil
 	c.keepSame(old, l.services)
-	n.changed = c.differing(before, c.records())
-	return n
+	return c.differing(before, c.records())
 }
 
 // stillHeld are the held containers of some ids.

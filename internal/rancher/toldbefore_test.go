@@ -2,6 +2,9 @@ package rancher
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 )
@@ -68,4 +71,36 @@ func TestToldBefore(t *testing.T) {
 	expect("listed again", true, true)
 	c.follow([]Key{key, {"shop", "api"}})
 	expect("another service is followed", false, false)
+}
+
+// TestListingWithoutNews makes nothing anew, however much is held; and what a listing
+// lacks is still missed.
+func TestListingWithoutNews(t *testing.T) {
+	const services = 200
+	c := newCache()
+	l := listing{keys: map[Key]bool{}, services: map[string]*record{}, containers: map[string]wireContainer{}}
+	for i := range services {
+		id, k := fmt.Sprintf("1s%d", i+1), Key{"shop", fmt.Sprintf("svc-%d", i+1)}
+		w := reread[wireService](serviceJSON(id, "1st5", k.Service))
+		l.keys[k], l.services[id] = true, &record{view: w.view("shop", time.Time{}, false)}
+		l.containers["1i"+id[2:]] = reread[wireContainer](containerJSON("1i"+id[2:], id))
+	}
+	c.follow(slices.Collect(maps.Keys(l.keys)))
+	if n := c.replace(l, time.Time{}); len(n.changed) != services {
+		t.Fatalf("the first listing changed %d services, want %d", len(n.changed), services)
+	}
+
+	again := listing{keys: l.keys, services: maps.Clone(c.services), still: slices.Collect(maps.Keys(c.containers))}
+	if n := c.replace(again, time.Time{}); len(n.changed) != 0 {
+		t.Errorf("a listing without news changed %v", n.changed)
+	}
+	if made := testing.AllocsPerRun(10, func() { c.replace(again, time.Time{}) }); made > 1 {
+		t.Errorf("a listing without news makes %v things anew", made)
+	}
+
+	short := again
+	short.still = slices.DeleteFunc(slices.Clone(again.still), func(id string) bool { return id == "1i7" })
+	if n := c.replace(short, time.Time{}); !slices.Equal(n.changed, []Key{{"shop", "svc-7"}}) {
+		t.Errorf("without the container of svc-7 a listing changed %v", n.changed)
+	}
 }

@@ -48,7 +48,8 @@ func idle(b *testing.B, more func(*peers, []target) string) {
 	targets := p.populate(b, idleTargets, 500, 2)
 	p.relist = idleRelist
 	head := fmt.Sprintf("registries: [{host: %q, caFile: %s, poll: %s}]%s", p.registry.Host(), p.ca, idlePoll, more(p, targets))
-	daemon := p.startDaemon(b, p.config(b, head, "{}", targets))
+	config := p.config(b, head, "{}", targets)
+	daemon := p.startDaemon(b, config)
 	loop := p.startLoop(b, targets)
 
 	// Settled: everything is adopted, and one whole round is over.
@@ -83,6 +84,14 @@ func idle(b *testing.B, more func(*peers, []target) string) {
 	b.ReportMetric(resident.highest, "listing-peak-MB")
 	b.ReportMetric(daemon.memory(b, "RssFile"), "binary-MB")
 	b.ReportMetric(daemon.memory(b, "VmHWM"), "start-peak-MB")
+
+	// The second life remembers from the journal what the first one adopted.
+	daemon.stop()
+	daemon = p.runDaemon(b, config)
+	listings.next(b)
+	listings.next(b)
+	b.ReportMetric(daemon.memory(b, "VmRSS"), "restarted-MB")
+	b.ReportMetric(daemon.memory(b, "VmHWM"), "restart-peak-MB")
 }
 
 // usage is what was used up to a moment.

@@ -238,6 +238,8 @@ func (p *peers) config(b *testing.B, head, policy string, targets []target) stri
 type process struct {
 	cmd *exec.Cmd
 	log *bytes.Buffer
+	// stop ends it, once.
+	stop func()
 }
 
 // startDaemon builds the binary as `make build` does, and runs it.
@@ -249,7 +251,13 @@ func (p *peers) startDaemon(b *testing.B, config string) *process {
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("building drover: %v\n%s", err, out)
 	}
-	cmd := exec.Command(binary, "run", "--config", config, "--state-dir", filepath.Join(p.dir, "state"), "--log-format", "json")
+	return p.runDaemon(b, config)
+}
+
+// runDaemon runs the binary that startDaemon built, on the state that is there.
+func (p *peers) runDaemon(b *testing.B, config string) *process {
+	b.Helper()
+	cmd := exec.Command(filepath.Join(p.dir, "drover"), "run", "--config", config, "--state-dir", filepath.Join(p.dir, "state"), "--log-format", "json")
 	cmd.Env = append(os.Environ(), "BENCH_ACCESS_KEY="+accessKey, "BENCH_SECRET_KEY="+secretKey)
 	return start(b, cmd)
 }
@@ -261,12 +269,13 @@ func start(b *testing.B, cmd *exec.Cmd) *process {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
+	p.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
 			b.Logf("%s ended with %v\n%s", cmd.Path, err, tail(p.log.String(), 2000))
 		}
 	})
+	b.Cleanup(p.stop)
 	return p
 }
 
