@@ -121,9 +121,20 @@ func (c *Controller) step(ctx context.Context, key string) {
 		c.queue.AddRateLimited(key)
 	default:
 		c.queue.Forget(key)
-		if after > 0 {
-			c.queue.AddAfter(key, after)
-		}
+		c.again(key, after)
+	}
+}
+
+// again has a target looked at after a time, if it is above 0. One that wants so at
+// once does not go through the queue of those that wait: it keeps the room that it ever
+// took, and after a start thousands want so.
+func (c *Controller) again(key string, after time.Duration) {
+	switch {
+	case after <= 0:
+	case after <= time.Millisecond:
+		c.queue.Add(key)
+	default:
+		c.queue.AddAfter(key, after)
 	}
 }
 

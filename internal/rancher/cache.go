@@ -134,10 +134,9 @@ func (n *news) add(other news) {
 }
 
 // follow sets the services of interest and says whether there are new ones.
-func (c *cache) follow(keys []Key) (added bool) {
+func (c *cache) follow(followed map[Key]bool) (added bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	followed := setOf(keys)
 	for k := range followed {
 		added = added || !c.followed[k]
 	}

@@ -2,6 +2,7 @@ package rancher
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -83,6 +84,18 @@ func (g *grants) allowLogs(keys []Key) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.readable = readable
+}
+
+// setOf is a set of keys: that of those that may be acted on, when they are the same.
+// It is never changed.
+func (g *grants) setOf(keys []Key) map[Key]bool {
+	set := setOf(keys)
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if maps.Equal(set, g.allowed) {
+		return g.allowed
+	}
+	return set
 }
 
 // setOf is a set of keys.

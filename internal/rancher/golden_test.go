@@ -93,7 +93,7 @@ func TestViewsOfRecordedContainers(t *testing.T) {
 func TestRecordedStream(t *testing.T) {
 	c := newCache()
 	k := Key{"web", "app"}
-	c.follow([]Key{k})
+	c.follow(setOf([]Key{k}))
 	var w wireService
 	if err := json.Unmarshal(exchange(t, "real-01-create.jsonl", 22)["responseBody"], &w); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func FuzzFrame(f *testing.F) {
 			return
 		}
 		c := newCache()
-		c.follow([]Key{{"web", "app"}})
+		c.follow(setOf([]Key{{"web", "app"}}))
 		c.stacks["1st1"], c.stacks["1st5"] = "web", "shop"
 		c.apply(ev, false)
 		if n := c.apply(ev, false); len(n.changed) > 0 && ev.image == nil {

@@ -114,7 +114,7 @@ func NewInformer(c *Client, o InformerOptions) *Informer {
 // Update sets the services to follow. New ones are known after the next listing,
 // which it asks for.
 func (i *Informer) Update(keys []Key) {
-	if i.cache.follow(keys) {
+	if i.cache.follow(i.client.grants.setOf(keys)) {
 		i.isWider.Store(true)
 		i.Relist()
 	}

@@ -284,7 +284,7 @@ func TestCacheEqualsAFreshList(t *testing.T) {
 func settle(t *testing.T, seed uint64) bool {
 	w, c := newWorld(seed), newCache()
 	keys := []Key{{"shop", "web"}, {"shop", "api"}, {"blog", "web"}}
-	c.follow(keys)
+	c.follow(setOf(keys))
 	doubts, relist := map[Key]bool{}, true
 	var buffered [][]byte
 	connected := false
@@ -379,7 +379,7 @@ func settle(t *testing.T, seed uint64) bool {
 // compare holds the picture against the world.
 func compare(t *testing.T, seed uint64, w *world, c *cache, keys []Key) bool {
 	fresh := newCache()
-	fresh.follow(keys)
+	fresh.follow(setOf(keys))
 	fresh.replace(w.list(fresh, false), time.Time{})
 	for _, k := range keys {
 		got, _ := c.shown(k)
@@ -636,7 +636,7 @@ func BenchmarkCache(b *testing.B) {
 		}
 	}
 	c := newCache()
-	c.follow(keys)
+	c.follow(setOf(keys))
 	before := heap()
 	c.replace(l, time.Now())
 	held := float64(heap()-before) / (1 << 20)
@@ -660,7 +660,7 @@ func heap() uint64 {
 func TestContainerOfTwoServices(t *testing.T) {
 	c := newCache()
 	web, api := Key{"shop", "web"}, Key{"shop", "api"}
-	c.follow([]Key{web, api})
+	c.follow(setOf([]Key{web, api}))
 	list := func(services map[string]string, of ...string) {
 		l := listing{keys: c.keys(), stacks: map[string]string{"1st5": "shop"}, services: map[string]*record{}, containers: map[string]wireContainer{}, hosts: map[string]bool{}}
 		for id, name := range services {

@@ -328,7 +328,7 @@ func TestReportsThatAreTooLargeAreAskedForFewer(t *testing.T) {
 // TestImagesTakeNoRoomOfTheirOwn: the ids of many containers' images take what a map of texts that are there already takes.
 func TestImagesTakeNoRoomOfTheirOwn(t *testing.T) {
 	c := newCache()
-	c.follow([]Key{web})
+	c.follow(setOf([]Key{web}))
 	l := listing{keys: c.keys(), stacks: map[string]string{"1st5": "shop"}, services: map[string]*record{}, containers: map[string]wireContainer{}}
 	s := reread[wireService](serviceJSON("1s5", "1st5", "web"))
 	l.services["1s5"] = &record{view: s.view("shop", time.Time{}, false)}

@@ -46,7 +46,7 @@ func TestToldBefore(t *testing.T) {
 			t.Errorf("%s: the service is known: %v, the container: %v; want %v, %v", when, r != nil, held != nil, wantService, wantContainer)
 		}
 	}
-	c.follow([]Key{key})
+	c.follow(setOf([]Key{key}))
 	expect("nothing was listed", false, false)
 	list()
 	list()
@@ -69,7 +69,7 @@ func TestToldBefore(t *testing.T) {
 	list()
 	list()
 	expect("listed again", true, true)
-	c.follow([]Key{key, {"shop", "api"}})
+	c.follow(setOf([]Key{key, {"shop", "api"}}))
 	expect("another service is followed", false, false)
 }
 
@@ -85,7 +85,7 @@ func TestListingWithoutNews(t *testing.T) {
 		l.keys[k], l.services[id] = true, &record{view: w.view("shop", time.Time{}, false)}
 		l.containers["1i"+id[2:]] = reread[wireContainer](containerJSON("1i"+id[2:], id))
 	}
-	c.follow(slices.Collect(maps.Keys(l.keys)))
+	c.follow(l.keys)
 	if n := c.replace(l, time.Time{}); len(n.changed) != services {
 		t.Fatalf("the first listing changed %d services, want %d", len(n.changed), services)
 	}

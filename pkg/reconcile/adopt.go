@@ -171,6 +171,9 @@ func (l *look) running() Baseline {
 // pinned image knows its digest; a bare tag is what the tag is now.
 func (l *look) part(image string, tag observe.Image) Part {
 	p := Part{Image: image, Digest: digestOf(image)}
+	if image == tag.Ref {
+		p.Image = tag.Ref // The file has this text anyway; the other one ends with the look.
+	}
 	if p.Digest == "" && tag.Problem == nil {
 		p.Digest = tag.Digest
 	}
