@@ -111,7 +111,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	d.tell.say("sandbox", "starting a registry, a Rancher 1.6, three containers and a load balancer")
-	if d.world, err = sandbox.Start(ctx, sandbox.Options{HAProxy: d.useHAProxy, CheckInterval: 300 * time.Millisecond}); err != nil {
+	if d.world, err = sandbox.Start(ctx, sandbox.Options{HAProxy: d.useHAProxy, Pinned: true, CheckInterval: 300 * time.Millisecond}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ignoreCancel(d.world.Close())) }()
@@ -187,7 +187,8 @@ func (d *demo) play(ctx context.Context, begun time.Time) error {
 // stayUp goes on telling what happens to whatever is pushed next, until the context ends.
 func (d *demo) stayUp(ctx context.Context, w *watching) {
 	i := d.world.Info()
-	d.tell.say("keep", fmt.Sprintf("staying up until Ctrl-C: registry %s, Rancher %s, load balancer %s", i.Registry, i.Rancher, i.LoadBalancer))
+	d.tell.say("keep", fmt.Sprintf("staying up until Ctrl-C: push to %s, with a label %s=errors=20%% or another of `drover help sandbox`; Rancher %s, load balancer %s",
+		i.Image, sandbox.BehaviourLabel, i.Rancher, i.LoadBalancer))
 	_ = w.until(ctx, "the end", func(controller.Report, reconcile.Event) bool { return false })
 }
 

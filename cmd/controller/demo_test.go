@@ -34,6 +34,9 @@ func TestDemo(t *testing.T) {
 	if o.Traffic.Lost > 0 {
 		t.Errorf("%d requests of users were not answered", o.Traffic.Lost)
 	}
+	if strings.Contains(out.String(), `"code":"pin-first"`) {
+		t.Error("the demo pins an image first: it begins with a pinned one, to be over in half a minute")
+	}
 	for _, want := range []string{`"event":"log"`, `"event":"decision"`, `"action":"upgrade"`, `"action":"finishupgrade"`, `"action":"rollback"`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the story has no line with %s", want)

@@ -47,6 +47,8 @@ type Options struct {
 	Scale int
 	// Speed is how much faster than a real Rancher's the simulator's waits pass; 0 means 1.
 	Speed float64
+	// Pinned has the service name its image by digest, as after a rollout by Drover; else it names the tag.
+	Pinned bool
 	// Behaviour is what the first image does; empty serves.
 	Behaviour string
 	// CheckInterval is the time between two health checks of a container; 0 means 500 ms.
@@ -87,6 +89,8 @@ type World struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	owned sync.WaitGroup
+	// created is the image that the service is created with.
+	created string
 	// feeding is the goroutine that feeds the load balancer.
 	feeding sync.WaitGroup
 	// changed holds a token when a container changed.
@@ -169,7 +173,11 @@ func (w *World) startRegistry(ctx context.Context) error {
 	w.onClose(registry.Close)
 	w.info.Registry = registry.Host()
 	w.info.Image = registry.Host() + "/" + Repository + ":" + Tag
-	_, err = w.Push(ctx, w.options.Behaviour, nil)
+	first, err := w.Push(ctx, w.options.Behaviour, nil)
+	w.created = w.info.Image
+	if w.options.Pinned {
+		w.created = registry.Host() + "/" + Repository + "@" + first
+	}
 	return err
 }
 
@@ -218,7 +226,7 @@ func (w *World) createService(context.Context) error {
 	}
 	check := w.check()
 	launch, err := json.Marshal(map[string]any{
-		"imageUuid": "docker:" + w.info.Image,
+		"imageUuid": "docker:" + w.created,
 		"healthCheck": map[string]any{
 			"port": check.Port, "requestLine": check.RequestLine, "interval": check.Interval.Milliseconds(),
 			"responseTimeout": check.Timeout.Milliseconds(), "healthyThreshold": check.Rise, "unhealthyThreshold": check.Fall,
