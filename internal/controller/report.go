@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
@@ -29,11 +30,22 @@ func (s *state) keep(r Report) {
 	defer s.mu.Unlock()
 	d := &r.Decision
 	if r.Err == "" && r.Rollout == nil && d.IsQuiet() {
-		s.last, s.quiet = nil, quiet{at: r.At, reason: d.Reason}
+		s.last, s.quiet = nil, quiet{at: r.At, reason: d.Reason, balancer: ownCounts(&r.Observed.LoadBalancer)}
 		return
 	}
 	kept := r
 	s.last, s.quiet = &kept, quiet{}
+}
+
+// ownCounts is what a look of shadow mode read of the target's own servers; nil when it
+// read nothing. What the neighbours counted is in the memory.
+func ownCounts(lb *observe.LoadBalancer) *observe.LoadBalancer {
+	if len(lb.Servers) == 0 {
+		return nil
+	}
+	kept := *lb
+	kept.Servers, kept.OtherProxies = slices.Clip(slices.Clone(lb.Servers)), nil
+	return &kept
 }
 
 // Last is the last report of a target, or nil. What an idle target looks like is
@@ -49,6 +61,9 @@ func (c *Core) Last(key string) *Report {
 	r := &Report{Target: key, At: q.at, Decision: reconcile.Decision{Phase: reconcile.Idle, Code: reconcile.CodeNothingToDo, Reason: q.reason}}
 	if t, isListed := c.Config().Target(key); isListed {
 		r.Observed = c.parts.Observer.Glance(context.Background(), t, q.at)
+	}
+	if q.balancer != nil {
+		r.Observed.LoadBalancer = *q.balancer
 	}
 	return r
 }

@@ -8,6 +8,7 @@ import (
 
 	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
@@ -41,6 +42,9 @@ type state struct {
 type quiet struct {
 	at     time.Time
 	reason string
+	// balancer is what the load balancer counted of the target's own servers; nil when
+	// it was not asked.
+	balancer *observe.LoadBalancer
 }
 
 // beginStep is what a step is decided from, and the facts that others applied

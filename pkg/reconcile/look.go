@@ -68,11 +68,12 @@ const (
 	jump = 5 * time.Minute
 )
 
-// begin notices what was missed since the last look.
+// begin notices what was missed since the last look. While nobody rolls out, looks are
+// as far apart as those of shadow mode.
 func (l *look) begin() {
 	if last := l.mem.lastLook; !last.IsZero() {
 		passed := l.in.Now.Sub(last)
-		l.isGap = passed < 0 || passed > missedLooks*l.every()+time.Second
+		l.isGap = passed < 0 || passed > missedLooks*max(l.every(), l.shadowEvery())+time.Second
 		l.isJump = passed < 0 || passed > jump
 	}
 	l.mem.lastLook = l.in.Now

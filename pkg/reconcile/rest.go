@@ -19,10 +19,10 @@ type Rest struct {
 	lb                 *lbMemory
 }
 
-// IsQuiet says that a decision found nothing to do and waits for nothing: only a wake
-// changes that.
+// IsQuiet says that a decision found nothing to do and waits for nothing but the next
+// look of shadow mode: only a wake changes that.
 func (d *Decision) IsQuiet() bool {
-	return d.Phase == Idle && d.Code == CodeNothingToDo && d.RequeueAfter == 0
+	return d.Phase == Idle && d.Code == CodeNothingToDo
 }
 
 // Rest is what is worth keeping after a decision that is quiet. It is not ok when the

@@ -88,6 +88,39 @@ func TestShadowOffOrWithOneContainer(t *testing.T) {
 	}
 }
 
+// TestTrialsEndAtTheDefaultPace: looks of shadow mode are many times as far apart as
+// those of a rollout, and between them no more is kept than of any target at rest;
+// trials come to their end all the same. A look that is late ends none, a longer gap does.
+func TestTrialsEndAtTheDefaultPace(t *testing.T) {
+	s := shadowed(7, 0.1, 1)
+	s.in.Target.Gates.LoadBalancer.Shadow = ptr(desired.Seconds(30))
+	look := func(after time.Duration) {
+		s.in.Now = s.in.Now.Add(after - 2*time.Second) // Two pass anyway.
+		d := s.look(s.old.serve(lookRequests/2), s.fresh.serve(lookRequests/2))
+		rest, ok := d.Memory.Rest()
+		if !ok || !d.IsQuiet() || d.RequeueAfter == 0 {
+			t.Fatalf("%s %s, looked at again in %s, is not at rest", d.Phase, d.Code, d.RequeueAfter)
+		}
+		s.in.Memory = rest.Memory()
+	}
+	for range 200 {
+		look(30 * time.Second)
+	}
+	if got := s.in.Memory.Shadow(); got.Trials < 3 {
+		t.Errorf("%+v after 200 looks, want a trial for each 1,000 requests of a half", got)
+	}
+	for s.in.Memory.lb.shadow.looks < 5 {
+		look(30 * time.Second)
+	}
+	before := s.in.Memory.lb.shadow.looks
+	if look(80 * time.Second); s.in.Memory.lb.shadow.looks != before+1 {
+		t.Errorf("the trial has %d looks after a late one, want %d", s.in.Memory.lb.shadow.looks, before+1)
+	}
+	if look(2 * time.Minute); s.in.Memory.lb.shadow.looks > 1 {
+		t.Errorf("the trial has %d looks after a gap, want a new one", s.in.Memory.lb.shadow.looks)
+	}
+}
+
 // TestShadowLooksComeTogether: targets of one load balancer share its page when they
 // look at the same moment, whenever each was looked at before.
 func TestShadowLooksComeTogether(t *testing.T) {
