@@ -47,6 +47,11 @@ func (b *baseline) learn(c observe.Counts, now time.Time) {
 	b.looks++
 }
 
+// fails says that what the baseline is of fails more than is allowed.
+func (b *baseline) fails(limit float64) bool {
+	return b.latest.Failures >= minFailures && float64(b.latest.Failures) > limit*float64(b.latest.Requests)
+}
+
 func halve(c *observe.Counts) {
 	c.Requests /= 2
 	c.Failures /= 2

@@ -85,6 +85,9 @@ func (l *look) take() {
 	if l.mem.rollout != "" && id == "" && !l.isSameImage() {
 		l.mem.lb = l.mem.lb.ofNewVersion() // The baseline was that of the version before.
 	}
+	if g := l.in.Target.Gates.LoadBalancer; g != nil && l.mem.rollout != "" && id != "" && id != l.mem.rollout && l.mem.counted().base.fails(float64(*g.MaxErrorRate)) {
+		l.mem.lb = l.mem.lb.ofNewVersion() // Nor is the next version held to one that failed before that.
+	}
 	if l.mem.rollout != id || l.isGap {
 		if l.r != nil && l.mem.rollout != id {
 			l.mem.ofBefore()

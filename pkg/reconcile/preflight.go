@@ -237,14 +237,15 @@ func checkLoadBalancer(l *look) *step {
 	if missing := l.missingRow(); missing != "" {
 		return l.not(CodeBaselineBlind, true, "load balancer %s has no server for %s", g.Name, missing)
 	}
-	limit := float64(*g.MaxErrorRate)
+	isOnProbation := l.mem.rollout != ""
 	switch {
-	case base.looks == 0 && (l.mem.rollout == "" || lb.First):
-		// On probation what is counted is the new version's, and no baseline: after a
-		// restart none would be learned before the end of it.
+	case base.looks == 0 && (!isOnProbation || lb.First):
 		return l.not(CodeBaselineBlind, false, "learning the baseline from load balancer %s", g.Name)
+	case isOnProbation:
+		// What runs now is what the gate judges, not the version that the baseline is
+		// of; after a restart there is none before probation is over.
 	case l.isDespiteBaseline():
-	case base.latest.Failures >= minFailures && float64(base.latest.Failures) > limit*float64(base.latest.Requests):
+	case base.fails(float64(*g.MaxErrorRate)):
 		return l.not(CodeBaselineBad, true, "what runs now already fails %d of %d requests, the limit is %s; if the new version is the fix: `drover upgrade --despite-baseline --digest %s`", base.latest.Failures, base.latest.Requests, g.MaxErrorRate, l.in.Observed.Image.Digest)
 	}
 	return nil
