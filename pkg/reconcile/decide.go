@@ -598,13 +598,17 @@ func (l *look) rolledBack() step {
 	isForeign := l.r.RollingBackAt.IsZero()
 	until := l.in.Now.Add(l.backoff())
 	l.record(Event{Kind: EventRolledBack, Code: CodeRolledBack, By: l.r.RollbackBy, Until: until})
-	if digests := l.condemned(); len(digests) > 0 {
+	digests := l.condemned()
+	if len(digests) > 0 {
 		l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: digests, Reason: l.quarantineReason()})
 	}
 	l.mem.gatesFromZero()
 	l.mem.rollout = "" // What ran before runs again, and its baseline holds.
 	if isForeign {
-		reason := "somebody rolled back in Rancher" + l.who(string(Rollback)) + "; " + l.r.To.news(&l.r.From) + " is quarantined"
+		reason := "somebody rolled back in Rancher" + l.who(string(Rollback))
+		if len(digests) > 0 {
+			reason += "; " + l.r.To.news(&l.r.From) + " is quarantined"
+		}
 		l.record(Event{Kind: EventHeld, Code: CodeForeignRollback, Reason: reason})
 		d := l.say(Held, CodeForeignRollback, reminder, "%s", reason)
 		d.Alert = true

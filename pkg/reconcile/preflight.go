@@ -110,7 +110,7 @@ func (l *look) patienceWith(code Code) time.Duration {
 func (l *look) unready(code Code) (waited time.Duration, wasTold bool) {
 	st := &l.in.History.Status
 	isKnown := st.Phase == Preflight && st.Code == code
-	if isKnown && (l.mem.unreadySince.IsZero() || st.Since.Before(l.mem.unreadySince)) {
+	if isKnown && l.mem.unreadySince.IsZero() {
 		l.mem.unreadySince = st.Since
 	}
 	return since(&l.mem.unreadySince, l.in.Now), isKnown && st.Alert

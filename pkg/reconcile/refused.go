@@ -99,8 +99,5 @@ func (b Baseline) news(from *Baseline) string {
 			news = append(news, short(side.Digest)+ofSidekick(name))
 		}
 	}
-	if len(news) == 0 {
-		return short(b.Digest)
-	}
 	return strings.Join(news, " and ")
 }
