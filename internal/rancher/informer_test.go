@@ -526,17 +526,24 @@ func TestInformerWithoutSockets(t *testing.T) {
 	if err := fw.WaitSync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	f.wantSeenWithoutSocket(fw, "polling instead")
+}
+
+// wantSeenWithoutSocket changes a service and waits until that is seen, although no
+// event tells of it; the log says why, once.
+func (f *fake) wantSeenWithoutSocket(fw *follower, line string) {
+	f.t.Helper()
 	f.mu.Lock()
 	f.services["1s5"] = serviceJSON("1s5", "1st5", "web")
 	f.services["1s5"]["state"] = "upgrading"
 	f.mu.Unlock()
-	eventually(t, "the poll sees the state", func() bool {
-		return fw.Service(t.Context(), "shop", "web", false).State == observe.StateUpgrading
+	eventually(f.t, "the state is seen although no socket opens", func() bool {
+		return fw.Service(f.t.Context(), "shop", "web", false).State == observe.StateUpgrading
 	})
 	fw.mu.Lock()
 	defer fw.mu.Unlock()
-	if len(fw.lines) != 1 || !strings.Contains(fw.lines[0], "polling instead") {
-		t.Errorf("log = %q, want one line about polling", fw.lines)
+	if len(fw.lines) != 1 || !strings.Contains(fw.lines[0], line) {
+		f.t.Errorf("log = %q, want one line with %q", fw.lines, line)
 	}
 }
 
@@ -569,18 +576,7 @@ func TestInformerWithDeafProxies(t *testing.T) {
 	if err := fw.WaitSync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	f.mu.Lock()
-	f.services["1s5"] = serviceJSON("1s5", "1st5", "web")
-	f.services["1s5"]["state"] = "upgrading"
-	f.mu.Unlock()
-	eventually(t, "the state is seen although no socket opens", func() bool {
-		return fw.Service(t.Context(), "shop", "web", false).State == observe.StateUpgrading
-	})
-	fw.mu.Lock()
-	defer fw.mu.Unlock()
-	if len(fw.lines) != 1 || !strings.Contains(fw.lines[0], "event stream lost") {
-		t.Errorf("log = %q, want one line about the stream", fw.lines)
-	}
+	f.wantSeenWithoutSocket(fw, "event stream lost")
 }
 
 // TestRelistCostsPages: 500 services with three containers each are a handful of
