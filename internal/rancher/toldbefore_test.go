@@ -2,8 +2,6 @@ package rancher
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -78,19 +76,10 @@ func TestToldBefore(t *testing.T) {
 func TestListingWithoutNews(t *testing.T) {
 	const services = 200
 	c := newCache()
-	l := listing{keys: map[Key]bool{}, services: map[string]*record{}, containers: map[string]wireContainer{}}
-	for i := range services {
-		id, k := fmt.Sprintf("1s%d", i+1), Key{"shop", fmt.Sprintf("svc-%d", i+1)}
-		w := reread[wireService](serviceJSON(id, "1st5", k.Service))
-		l.keys[k], l.services[id] = true, &record{view: w.view("shop", time.Time{}, false)}
-		l.containers["1i"+id[2:]] = reread[wireContainer](containerJSON("1i"+id[2:], id))
+	again := held(c, listingOf(services, 1))
+	if len(c.services) != services || len(c.containers) != services {
+		t.Fatalf("%d services with %d containers are held, want %d with one each", len(c.services), len(c.containers), services)
 	}
-	c.follow(l.keys)
-	if n := c.replace(l, time.Time{}); len(n.changed) != services {
-		t.Fatalf("the first listing changed %d services, want %d", len(n.changed), services)
-	}
-
-	again := listing{keys: l.keys, services: maps.Clone(c.services), still: slices.Collect(maps.Keys(c.containers))}
 	if n := c.replace(again, time.Time{}); len(n.changed) != 0 {
 		t.Errorf("a listing without news changed %v", n.changed)
 	}
