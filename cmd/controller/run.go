@@ -142,11 +142,25 @@ func afterCrashes(ctx context.Context, s *controller.Starts, log logr.Logger) {
 
 // tcpOf is where the configuration has the API served over TCP.
 func tcpOf(api *desired.API, log logr.Logger) web.TCP {
+	token := tokenOf(api, log)
 	return web.TCP{
-		Address: api.Listen, Token: api.Token.Value, CertFile: api.CertFile, KeyFile: api.KeyFile,
+		Address: api.Listen, Token: token, CertFile: api.CertFile, KeyFile: api.KeyFile,
 		Listening: func(a net.Addr) {
 			log.Info("serving the API over TCP", "address", a.String(), "https", api.CertFile != "")
+			_, _ = token() // What is wrong with it is told now, not at the first request.
 		},
+	}
+}
+
+// tokenOf reads the token anew at each request, and tells once when it cannot.
+func tokenOf(api *desired.API, log logr.Logger) func() (string, error) {
+	var isTold atomic.Bool
+	return func() (string, error) {
+		token, err := api.Token.Value()
+		if isFailing := err != nil; isTold.Swap(isFailing) != isFailing && isFailing {
+			log.Error(err, "the token of the API cannot be read; requests over TCP are refused")
+		}
+		return token, err
 	}
 }
 
