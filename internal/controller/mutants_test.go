@@ -335,3 +335,24 @@ func TestPanicForgetsWhatTheGatesRemember(t *testing.T) {
 		t.Errorf("remembered is %s, held %+v", got, core.History("chat/one").Holding)
 	}
 }
+
+// TestFailedStepsBackOff, but for a rollout under way, which is looked at in its own
+// rhythm.
+func TestFailedStepsBackOff(t *testing.T) {
+	for isOpen, want := range map[bool]int{false: 1, true: 0} {
+		w := newWorld()
+		core := adopted(t, w)
+		if isOpen {
+			step(t, core, "chat/one")
+			w.show(core, "chat/one")
+			step(t, core, "chat/one")
+			w.edit("chat/one", func(s *observe.Service) { s.Containers[1].Health = "initializing" })
+		}
+		core.parts.Journal = &failing{world: w, err: errors.New("no space left on device")}
+		c := New(core, nil)
+		c.step(t.Context(), "chat/one")
+		if got := c.queue.NumRequeues("chat/one"); got != want || core.Last("chat/one").Err == "" {
+			t.Errorf("open %t: %d failures are counted, want %d; it said %q", isOpen, got, want, core.Last("chat/one").Err)
+		}
+	}
+}

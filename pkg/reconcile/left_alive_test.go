@@ -110,28 +110,36 @@ func TestContainerOnItsWayOutIsNotProbed(t *testing.T) {
 	}
 }
 
-// TestNobodyAnswersTheProbes: neither the old version nor the new one, which never has.
-// Then it is not the new one's fault, however long that lasts.
+// TestNobodyAnswersTheProbes: neither the old version nor the new one, which never has,
+// and Rancher checks nothing. Then it is not the new one's fault, however long it lasts.
 func TestNobodyAnswersTheProbes(t *testing.T) {
-	p := newPaper()
-	for i := range p.containers {
-		p.containers[i].ImageID = ""
-	}
-	p.target.Gates.TCP = tcpGate()
-	p.isProbed = true
-	p.target.Gates.Health.Deadline = desired.Seconds(20)
-	p.stalled = false
-	p.until(t, func(d Decision) bool { return d.Action == Upgrade })
-	p.answer = func(string) observe.Sample { return observe.Sample{Error: "no route to host"} }
-	p.tick()
-	p.stalled = true
-	p.run(2*time.Minute, func(d Decision) {
-		if d.Action != NoAction {
-			t.Fatalf("%s: %s", d.Action, d.Reason)
+	for who, want := range map[string]Action{"nobody": NoAction, "the old one": Rollback} {
+		w := newWaiting(func(s *observe.Snapshot) {
+			s.Service.HasHealthCheck = false
+			for i := range s.Service.Containers {
+				s.Service.Containers[i].Health = ""
+			}
+		})
+		w.target.Gates.LoadBalancer, w.target.Gates.TCP, w.target.Gates.Health.Deadline = nil, tcpGate(), desired.Seconds(20)
+		w.answer = func(string) observe.Sample { return observe.Sample{} }
+		if _, began := w.since(CodeNewDigest, func(d Decision) bool { return d.Action == Upgrade }, time.Minute); !began {
+			t.Fatalf("it does not begin: %s", w.last.Reason)
 		}
-	})
-	if f := finding(t, p.last, "tcp"); f.Verdict != NoData {
-		t.Errorf("%s %s: %s", f.Verdict, f.Code, f.Text())
+		w.answer = func(letter string) observe.Sample {
+			if letter == "a" && who == "the old one" {
+				return observe.Sample{}
+			}
+			return observe.Sample{Error: "no route to host"}
+		}
+		w.tick() // One new container; Rancher goes no further.
+		w.stalled = true
+		took, did := w.since(CodeBatches, func(d Decision) bool { return d.Action != NoAction }, 2*time.Minute)
+		if did != (want != NoAction) || did && w.last.Action != want {
+			t.Errorf("%s answers: %q after %s (%s), want %q", who, w.last.Action, took, w.last.Reason, want)
+		}
+		if f := finding(t, w.last, "tcp"); !did && f.Verdict != NoData {
+			t.Errorf("%s answers: %s %s: %s", who, f.Verdict, f.Code, f.Text())
+		}
 	}
 }
 

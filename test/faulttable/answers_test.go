@@ -200,6 +200,7 @@ func TestA10TimeoutApplied(t *testing.T) {
 				w.untilClosed(5 * time.Minute)
 				w.wantFinished("v2")
 				w.wantSent("upgrade cut, finishupgrade 202")
+				w.wantAnswers("upgrade unknown, finishupgrade taken")
 			})
 		})
 	}

@@ -282,6 +282,33 @@ func (w *world) wantOutcome(version string, outcome reconcile.Outcome) {
 	}
 }
 
+// wantAnswers checks what the journal says of each action that was sent: taken, refused,
+// or not known.
+func (w *world) wantAnswers(want string) {
+	w.t.Helper()
+	var said []string
+	for _, e := range w.journal() {
+		if e.Type != controller.TypeAnswer {
+			continue
+		}
+		var a controller.Answer
+		if err := json.Unmarshal(e.Data, &a); err != nil {
+			w.t.Fatal(err)
+		}
+		word := "taken"
+		switch {
+		case a.Unknown:
+			word = "unknown"
+		case a.Error != "":
+			word = "refused"
+		}
+		said = append(said, string(a.Action)+" "+word)
+	}
+	if got := strings.Join(said, ", "); got != want {
+		w.t.Errorf("the journal says %q, want %q", got, want)
+	}
+}
+
 // wantEvents checks that the journal has these kinds of entries in this order, status lines left out.
 func (w *world) wantEvents(kinds ...string) {
 	w.t.Helper()
