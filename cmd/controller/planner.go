@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// planLooks is how often a target is looked at whose gates have seen nothing yet:
-	// a probe answers after the look that asked for it.
+	// planLooks is how often a target is looked at whose gates, or whose way back, were
+	// not seen yet: a probe answers after the look that asked for it.
 	planLooks = 6
 	// planPause is the time between such looks.
 	planPause = time.Second
@@ -42,7 +42,9 @@ func (p planner) planAll(ctx context.Context) []planned {
 		all[i] = planning{planned: planned{Target: p.config.Targets[i].Key()}, config: p.config}
 		p.plan(ctx, &all[i])
 	}
-	isBlind := func(g planning) bool { return g.Code == reconcile.CodeBaselineBlind && g.Error == "" }
+	isBlind := func(g planning) bool {
+		return g.Error == "" && (g.Code == reconcile.CodeBaselineBlind || g.Code == reconcile.CodeNotPullable)
+	}
 	for n := 1; n < planLooks && slices.ContainsFunc(all, isBlind); n++ {
 		if !pause(ctx, planPause) {
 			break

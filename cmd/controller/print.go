@@ -40,6 +40,14 @@ func printTable(w io.Writer, rows [][]string) error {
 	return err
 }
 
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // oneLine keeps text that came from elsewhere from moving the cursor.
 func oneLine(s string) string {
 	if s == "" {

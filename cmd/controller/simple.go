@@ -75,7 +75,7 @@ func healthcheckCommand(o *options) *cobra.Command {
 			if !h.OK {
 				return quietly(exitFailed)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "healthy, %d targets\n", h.Targets)
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "healthy, "+counted(h.Targets, "target"))
 			return err
 		},
 	}

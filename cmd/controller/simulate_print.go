@@ -97,7 +97,7 @@ func simulatedSum(all []simulated) string {
 			unknown++
 		}
 	}
-	text := fmt.Sprintf("%d rollouts: %d would have ended otherwise, %d the same", len(all), differs, len(all)-differs-unknown)
+	text := fmt.Sprintf("%s: %d would have ended otherwise, %d the same", counted(len(all), "rollout"), differs, len(all)-differs-unknown)
 	if unknown > 0 {
 		text += fmt.Sprintf(", %d cannot be told", unknown)
 	}

@@ -81,7 +81,7 @@ func validateFile(path string) (*desired.Config, []check, error) {
 		return nil, nil, err
 	}
 	checks := checksOf(levelWarn, path, config.Warnings())
-	return config, append(checks, check{levelOK, path, fmt.Sprintf("%d targets", len(config.Targets))}), nil
+	return config, append(checks, check{levelOK, path, counted(len(config.Targets), "target")}), nil
 }
 
 // checksOf keeps the form file:line: path: message, which editors jump to.
