@@ -87,7 +87,7 @@ var chinese = map[string]string{
 	// Phases.
 	"idle":           "idle（空闲）",
 	"settle":         "settle（等待稳定）",
-	"preflight":      "preflight（起飞前检查）",
+	"preflight":      "preflight（开始前检查）",
 	"starting":       "starting（开始中）",
 	"upgrading":      "upgrading（升级中）",
 	"proving":        "proving（核实中）",
