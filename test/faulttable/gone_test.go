@@ -137,6 +137,32 @@ func TestA34SidekickChangedByHand(t *testing.T) {
 			w.wantReason("somebody changed sidekick logger since", "/secondaryLaunchConfigs/logger/imageUuid")
 		})
 	})
+	t.Run("in Rancher's form, which keeps the labels of the rollout before the last", func(t *testing.T) {
+		play(t, options{sidekick: true}, func(w *world) {
+			w.push("v2", behaviour{})
+			w.untilClosed(10 * time.Minute)
+			w.push("v3", behaviour{neverHealthy: true})
+			time.Sleep(10 * time.Minute)
+			w.wantOutcome("v3", reconcile.RolledBack)
+			sent := w.sent()
+			body := w.sidekickBody("v1")
+			body["inServiceStrategy"].(map[string]any)["launchConfig"] = w.service()["launchConfig"]
+			w.act("upgrade", body)
+			w.untilPhase(2*time.Minute, reconcile.Held)
+			w.want(reconcile.Held, reconcile.CodeForeign, true)
+			w.untilState(3*time.Minute, "upgraded")
+			time.Sleep(2 * time.Hour) // Past the deadline in the labels.
+			w.act("finishupgrade", nil)
+			w.untilState(time.Minute, "active")
+			theirs := w.sidekick()
+			w.tell(controller.Resume)
+			time.Sleep(5 * time.Minute)
+			if got := w.sidekick(); got != theirs || w.version(got) != "v1" {
+				t.Errorf("the sidekick runs %s, want what the person gave it: %s", got, theirs)
+			}
+			w.wantSent(sent)
+		})
+	})
 	t.Run("while the upgrade is prepared", func(t *testing.T) {
 		play(t, options{sidekick: true, scale: 1}, func(w *world) {
 			id := w.service()["id"].(string)
