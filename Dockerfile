@@ -43,6 +43,11 @@ COPY --from=build /out/drover /usr/local/bin/drover
 COPY --from=build --chown=65532:65532 /out/lib /var/lib
 COPY --from=build /out/root /
 COPY config/targets.yaml /etc/drover/targets.yaml
+ARG VERSION=dev
+LABEL org.opencontainers.image.title=Drover \
+      org.opencontainers.image.source=https://gitlab.gf.com.cn/clickeggs/drover \
+      org.opencontainers.image.licenses=Apache-2.0 \
+      org.opencontainers.image.version=${VERSION}
 USER 65532:65532
 ENV DROVER_CONFIG=/etc/drover/targets.yaml \
     DROVER_STATE_DIR=/var/lib/drover

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -77,7 +78,7 @@ func runDaemon(ctx context.Context, o *options, healthListen string, log logr.Lo
 	runners = append(runners, servers(source.Current().API, o.stateDir, healthListen, handler, log)...)
 	d, err = newDaemon(source.Current(), o.stateDir, log, runners...)
 	if err != nil {
-		return fmt.Errorf("starting: %w", lockedHint(err))
+		return fmt.Errorf("starting: %w", startHint(err, o.stateDir))
 	}
 	r.daemon = d
 	sayStart(log, d, source.Current())
@@ -313,11 +314,15 @@ func (r *reloader) take(config *desired.Config) {
 	control.WakeAll(configPoll)
 }
 
-// lockedHint makes a held journal a clear message.
-func lockedHint(err error) error {
+// startHint says what to do about a journal that is held, or a state directory that
+// belongs to another: a directory of the host that was mounted as it is, most often.
+func startHint(err error, stateDir string) error {
 	var locked *journal.LockedError
-	if errors.As(err, &locked) {
+	switch {
+	case errors.As(err, &locked):
 		return fmt.Errorf("%w: one daemon at a time; read with `drover status`", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: the state directory must be the own one of the user that runs Drover: chown -R %d:%d %s", err, os.Getuid(), os.Getgid(), stateDir)
 	}
 	return err
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -9,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"gitlab.gf.com.cn/clickeggs/drover/internal/journal"
 )
 
 // startLimit is how long a command may take to start: what a person does not notice.
@@ -80,5 +85,20 @@ func BenchmarkStart(b *testing.B) {
 			}
 			b.ReportMetric(float64(processor.Microseconds())/float64(b.N)/1000, "cpu-ms/op")
 		})
+	}
+}
+
+func TestStartHint(t *testing.T) {
+	const dir = "/var/lib/drover"
+	for want, err := range map[string]error{
+		"one daemon at a time": &journal.LockedError{Dir: dir, PID: 7},
+		"chown -R":             fmt.Errorf("opening: %w", fs.ErrPermission),
+	} {
+		if got := startHint(err, dir); !errors.Is(got, err) || !strings.Contains(got.Error(), want) || !strings.Contains(got.Error(), dir) {
+			t.Errorf("startHint(%v) = %v, want %q in it", err, got, want)
+		}
+	}
+	if err := errors.New("other"); !errors.Is(startHint(err, dir), err) || startHint(err, dir).Error() != "other" {
+		t.Errorf("startHint(%v) = %v, want it as it is", err, startHint(err, dir))
 	}
 }

@@ -3,6 +3,7 @@
 package image
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,4 +54,17 @@ func TestUnhealthyWhileTheVolumeIsFull(t *testing.T) {
 	fill("rm /state/other")
 	awaitHealth(t, name, "healthy", tellLimit)
 	stops(t, name)
+}
+
+// TestForeignVolume: a state directory that belongs to another user, as a directory
+// of the host that was mounted, is refused with what to do about it.
+func TestForeignVolume(t *testing.T) {
+	t.Parallel()
+	foreign := volume(t, "foreign")
+	shell(t, "", "touch /v/something; chmod 755 /v", "-v", foreign+":/v")
+	d := nowhere().deploy(t, wishes{state: foreign})
+	r := try(t, slices.Concat([]string{"run", "--rm"}, d.options, []string{*imageName})...)
+	if r.code != failed || !strings.Contains(r.errOut, "permission denied: the state directory must") || !strings.Contains(r.errOut, "chown -R 65532:65532 /var/lib/drover") {
+		t.Errorf("the daemon ends with %d: %s", r.code, r.errOut)
+	}
 }

@@ -28,6 +28,7 @@ func TestConfiguration(t *testing.T) {
 		Env              []string
 		Entrypoint, Cmd  []string
 		Volumes          map[string]any
+		Labels           map[string]string
 		Healthcheck      struct {
 			Test                           []string
 			Interval, Timeout, StartPeriod time.Duration
@@ -46,6 +47,9 @@ func TestConfiguration(t *testing.T) {
 	}
 	if _, ok := config.Volumes["/var/lib/drover"]; !ok || len(config.Volumes) != 1 {
 		t.Errorf("its volumes are %v, want the journal's alone", config.Volumes)
+	}
+	if got := config.Labels["org.opencontainers.image.version"]; got != *imageVersion {
+		t.Errorf("its label says version %q, want %q", got, *imageVersion)
 	}
 	h := config.Healthcheck
 	if len(h.Test) != 3 || h.Test[0] != "CMD" || h.Test[2] != "healthcheck" {

@@ -60,8 +60,9 @@ func (w *world) push(t *testing.T, behaviour string) string {
 			t.Fatal(err)
 		}
 	}
-	cleanUp(t, "image", "rm", "-f", w.Image)
 	docker(t, "build", "--platform", "linux/amd64", "-t", w.Image, dir)
+	// By its id, since the next push takes the name away.
+	cleanUp(t, "image", "rm", "-f", docker(t, "image", "inspect", "-f", "{{.Id}}", w.Image))
 	docker(t, "push", w.Image)
 	repository := w.Image[:strings.LastIndexByte(w.Image, ':')]
 	for named := range strings.FieldsSeq(docker(t, "image", "inspect", "-f", "{{join .RepoDigests \" \"}}", w.Image)) {
