@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,6 +102,26 @@ func (c *Core) makeStates(config *desired.Config) {
 	for i, key := range keys {
 		c.states[key] = &states[i]
 	}
+	for i := range config.Targets {
+		c.states[config.Targets[i].Key()].place = int32(i)
+	}
+}
+
+// target is a target of the file in force, found where it stands there: thousands of
+// them are looked at, and each would be sought among all.
+func (c *Core) target(key string) (desired.Target, bool) {
+	c.mu.Lock()
+	config, s, place := c.config, c.states[key], 0
+	if s != nil {
+		place = int(s.place)
+	}
+	c.mu.Unlock()
+	if stack, service, _ := strings.Cut(key, "/"); place < len(config.Targets) {
+		if t := &config.Targets[place]; t.Stack == stack && t.Service == service {
+			return *t, true
+		}
+	}
+	return config.Target(key)
 }
 
 // Config is the file in force.
@@ -179,7 +200,7 @@ func (c *Core) Look(ctx context.Context, key string, m reconcile.Memory) (observ
 }
 
 func (c *Core) look(ctx context.Context, key string, h reconcile.History, m reconcile.Memory) (reconcile.Input, reconcile.Decision, error) {
-	current, isListed := c.Config().Target(key)
+	current, isListed := c.target(key)
 	t, ok := policy(current, isListed, h)
 	if !ok {
 		return reconcile.Input{}, reconcile.Decision{}, fmt.Errorf("%s: %w", key, errNoTarget)

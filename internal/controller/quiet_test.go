@@ -63,3 +63,32 @@ targets:
 		t.Errorf("the load balancer of the last look is %+v, want its servers without the neighbours", got)
 	}
 }
+
+// TestTargetsAreFoundWhereTheyStand, also when a reload has put them elsewhere or taken them away.
+func TestTargetsAreFoundWhereTheyStand(t *testing.T) {
+	parse := func(services ...string) *desired.Config {
+		text := "apiVersion: drover/v1\nrancher: {url: http://rancher.example, accessKey: {env: A}, secretKey: {env: S}}\ntargets:\n"
+		for _, name := range services {
+			text += "- {name: the-" + name + ", stack: chat, service: " + name + ", image: \"docker.gf.com.cn/clickeggs/parrot-rest:latest\"}\n"
+		}
+		c, err := desired.Parse("targets.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	core := NewCore(Parts{Log: logr.Discard(), Now: time.Now}, parse("one", "two", "three"), nil)
+	for _, config := range []*desired.Config{core.Config(), parse("three", "four", "one"), parse("one"), parse("one", "two")} {
+		core.Configure(config)
+		for _, name := range []string{"one", "two", "three", "four", "five"} {
+			got, ok := core.target("chat/" + name)
+			want, isListed := config.Target("chat/" + name)
+			if ok != isListed || !reflect.DeepEqual(got, want) {
+				t.Errorf("of %d targets chat/%s is %q (%t), want %q (%t)", len(config.Targets), name, got.Name, ok, want.Name, isListed)
+			}
+			if s := core.states["chat/"+name]; isListed && config.Targets[s.place].Service != name {
+				t.Errorf("chat/%s is said to stand at %d of %d", name, s.place, len(config.Targets))
+			}
+		}
+	}
+}

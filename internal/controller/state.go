@@ -36,6 +36,9 @@ type state struct {
 	// belong to the worker that steps the target.
 	alive map[string]alive
 	dead  int
+
+	// place is where the target stands in the file in force; the core's lock is for it.
+	place int32
 }
 
 // quiet is what a step that found nothing to do said.
