@@ -117,17 +117,10 @@ func (p *peer) service() observe.Service {
 // await asks until it is so; there is no sleeping for luck.
 func (p *peer) await(what string, is func() bool) {
 	p.t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(60 * time.Second)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			s := p.service()
-			p.t.Fatalf("not within a minute: %s\nservice: %s %s\n%s", what, s.State, s.Launch.Image, p.log)
-		}
-	}
+	awaits(p.t, what, is, func() string {
+		s := p.service()
+		return fmt.Sprintf("service: %s %s\n%s", s.State, s.Launch.Image, p.log)
+	})
 }
 
 func (p *peer) awaitState(want observe.ServiceState) {
