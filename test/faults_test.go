@@ -16,7 +16,6 @@ var faultTables = map[string]int{"R": 25, "A": 37, "H": 25, "C": 40}
 // notBuilt are the rows without a test: what they are about does not exist, and the
 // page says so.
 var notBuilt = map[string]bool{
-	"R16": true, // Layers are not compared.
 	"R23": true, // Tags are not listed.
 	"C5":  true, // Frozen gates are not built (ruling 3).
 	"C20": true, // One process, held by a file lock; there is no lease.

@@ -15,6 +15,7 @@ var chineseExplanations = map[reconcile.Code]explanation{
 	"new-digest":                   {"一次发布开始", "无需操作"},
 	"pin-first":                    {"服务运行的是未固定的标签；先把它固定到正在运行的同一个镜像，退路才准确", "无需操作；真正的发布随后进行"},
 	"quarantined":                  {"这个 digest 以前被收回过", "推送修好的镜像；只有原因在别处时才用 `drover retry`"},
+	"same-layers":                  {"新 digest 的镜像层与被收回过的 digest 相同（例如对同一提交重新构建），而该目标设置了 `onSameLayers: hold`", "推送修好的镜像；若修复在镜像配置中，或者原因在别处，用 `drover retry --digest DIGEST`"},
 	"tag-moved-back":               {"标签指向以前运行过的 digest，通常是推错了，或者是旧的流水线", "重新推送；确实要退回时用 `drover retry`"},
 	"flapping-tag":                 {"标签在十分钟内变化超过五次", "检查是否有两条流水线推送同一标签，或者镜像仓库的副本不一致"},
 	"registry-problem":             {"无法查询镜像仓库；不去动正在运行的版本", "看原因：地址、证书、凭据（这类会立即告警），或者镜像仓库停机"},

@@ -12,6 +12,7 @@ var explanations = map[reconcile.Code]explanation{
 	"new-digest":                   {"a rollout starts", "nothing"},
 	"pin-first":                    {"the service runs a bare tag; it is first pinned to the very image that runs, so that the way back is exact", "nothing; the real rollout follows"},
 	"quarantined":                  {"this digest was taken back before", "push a fixed image; `drover retry` only if the cause lay elsewhere"},
+	"same-layers":                  {"a new digest has the layers of one that was taken back, as after a rebuild of the same commit, and the target says `onSameLayers: hold`", "push a fixed image; `drover retry --digest DIGEST` if its configuration is the fix, or the cause lay elsewhere"},
 	"tag-moved-back":               {"the tag names a digest that ran before, usually a wrong push or an old pipeline", "push again, or `drover retry` if going back is meant"},
 	"flapping-tag":                 {"the tag changed more than five times in ten minutes", "look for two pipelines that push the same tag, or registry replicas that disagree"},
 	"registry-problem":             {"the registry cannot be asked; what runs is not touched", "read the reason: address, certificate, credentials (which alert at once), or the registry is down"},

@@ -16,6 +16,7 @@ import (
 	"gitlab.gf.com.cn/clickeggs/drover/internal/operator"
 	"gitlab.gf.com.cn/clickeggs/drover/internal/web"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/reconcile"
 )
 
 // Where a standing is from. Nothing is neither a daemon nor a journal: what the file
@@ -183,6 +184,9 @@ func reasonOf(l language.Language, v *web.View) string {
 	}
 	if v.Error != "" {
 		text += l.Sprintf(" (not carried out: %s)", v.Error)
+	}
+	if condemned := v.Rollout.Condemned(); condemned != "" && v.Phase != reconcile.Starting { // Whose reason says it.
+		text += l.Sprintf(" (same layers as quarantined %s)", condemned)
 	}
 	if v.PausedBy != "" {
 		text += l.Sprintf(" (paused by %s)", v.PausedBy)

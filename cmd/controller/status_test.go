@@ -65,3 +65,29 @@ func TestStatusSaysWhatWasNotDone(t *testing.T) {
 		t.Errorf("why says %q, want %q in it", &out, want)
 	}
 }
+
+// TestStatusSaysThatLayersWereTakenBack: for as long as such a rollout is open, after
+// its first reason, which says so itself; in Chinese too.
+func TestStatusSaysThatLayersWereTakenBack(t *testing.T) {
+	rollout := &web.Rollout{ID: "app-1", SameLayers: []string{"sha256:9ab0c1d2e3f4a5b6c7d8"}}
+	v := web.View{Phase: reconcile.Bake, Reason: "every gate holds so far", Rollout: rollout}
+	if got, want := reasonOf(language.English, &v), "every gate holds so far (same layers as quarantined 9ab0c1d2e3f4)"; got != want {
+		t.Errorf("status says %q, want %q", got, want)
+	}
+	if got, want := reasonOf(language.Chinese, &v), "every gate holds so far（与被隔离的 9ab0c1d2e3f4 镜像层相同）"; got != want {
+		t.Errorf("status says %q, want %q", got, want)
+	}
+	v.Phase, v.Reason = reconcile.Starting, "new digest; same layers as quarantined sha256:9ab0c1d2e3f4"
+	if got := reasonOf(language.English, &v); got != v.Reason {
+		t.Errorf("status says %q, want %q", got, v.Reason)
+	}
+	v.Rollout = &web.Rollout{ID: "app-2"}
+	if got := reasonOf(language.English, &v); got != v.Reason {
+		t.Errorf("of another one status says %q, want %q", got, v.Reason)
+	}
+	var out bytes.Buffer
+	(&rolloutReason{Rollout: *rollout}).print(&out, language.English)
+	if want := "layers   the same as of quarantined 9ab0c1d2e3f4\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("why says %q, want %q in it", &out, want)
+	}
+}

@@ -104,6 +104,9 @@ func (r *rolloutReason) print(out io.Writer, l language.Language) {
 	if r.Revision != "" {
 		fmt.Fprintln(out, l.Sprintf("  commit   %s", oneLine(r.Revision)))
 	}
+	if condemned := r.Condemned(); condemned != "" {
+		fmt.Fprintln(out, l.Sprintf("  layers   the same as of quarantined %s", condemned))
+	}
 	said := map[string]string{}
 	for i := range r.Steps {
 		r.Steps[i].print(out, l, r.Started, said)

@@ -60,7 +60,7 @@ func newWorld() *world {
 
 func imageOf(pinned string) observe.Image {
 	digest := pinned[len(pinned)-71:]
-	return observe.Image{Repository: pinned[:len(pinned)-72], Digest: digest, Manifest: digest, Config: "config"}
+	return observe.Image{Repository: pinned[:len(pinned)-72], Digest: digest, Manifest: digest, Config: "config", Layers: observe.Layers{digest[len(digest)-1]}}
 }
 
 func (w *world) note(what string) {

@@ -81,7 +81,7 @@ func (c *Controller) restoreOf(cmd Command, key string, h reconcile.History) ([]
 	events := []reconcile.Event{{Kind: reconcile.EventRestore, Restoring: back}}
 	if left := h.Baseline.Changes(back.To); len(left) > 0 {
 		events = append(events, reconcile.Event{
-			Kind: reconcile.EventQuarantined, Code: reconcile.CodeAborted, Rollout: h.Baseline.Rollout, Digests: left,
+			Kind: reconcile.EventQuarantined, Code: reconcile.CodeAborted, Rollout: h.Baseline.Rollout, Digests: left, Layers: h.Baseline.LayersOf(left),
 			Reason: cmd.By + " took it back after its finish",
 		})
 	}

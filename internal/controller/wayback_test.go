@@ -155,8 +155,8 @@ func TestRestoreIsAFreshUpgrade(t *testing.T) {
 	if r := h.Rollout; r == nil || r.Kind != reconcile.Restore || r.To.Image != imageB || r.By != "mei" || h.Restoring != nil {
 		t.Errorf("open rollout = %+v, restoring %v; want mei's way back to %s", r, h.Restoring, imageB)
 	}
-	if q, is := h.Quarantine[imageOf(imageA).Digest]; !is || q.Reason != "mei took it back after its finish" {
-		t.Errorf("quarantine = %v, want what was left", h.Quarantine)
+	if q, is := h.Quarantine[imageOf(imageA).Digest]; !is || q.Reason != "mei took it back after its finish" || q.Layers != imageOf(imageA).Layers {
+		t.Errorf("quarantine = %v, want what was left, with its layers %s", h.Quarantine, imageOf(imageA).Layers)
 	}
 	if err := c.Tell(t.Context(), "chat/one", Command{Verb: Restore, By: "mei"}); err == nil {
 		t.Error("a second restore beside an open rollout is not refused")

@@ -181,6 +181,7 @@ var chinese = map[string]string{
 	"the daemon finishes rollout %s to %s once every gate has passed (now: %s)":                          "所有门禁都通过之后，守护进程完成发布 %s（到 %s；现在：%s）",
 	"the tag names %s, and that starts now: the back-off ends for it too":                                "标签指向 %s，它现在就开始：对它的等待也结束了",
 	"%s may be tried once more":                                                                          "%s 可以再试一次",
+	"  layers   the same as of quarantined %s":                                                           "  镜像层   与被隔离的 %s 相同",
 	"; it is quarantined because: %s":                                                                    "；它被隔离的原因：%s",
 	"nothing starts now: the tag names %s":                                                               "现在不会开始任何发布：标签指向 %s",
 	"what could not be read yet":                                                                         "尚未读到的内容",
@@ -293,6 +294,8 @@ var chinese = map[string]string{
 	// The screen of watch.
 	"looking…":                          "正在查看…",
 	"commit %s":                         "提交 %s",
+	"same layers as quarantined %s":     "与被隔离的 %s 镜像层相同",
+	" (same layers as quarantined %s)":  "（与被隔离的 %s 镜像层相同）",
 	"no daemon":                         "没有守护进程",
 	"runs %s":                           "运行 %s",
 	"runs %s, the tag names %s":         "运行 %s，标签指向 %s",

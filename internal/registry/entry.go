@@ -138,7 +138,7 @@ func (e *entry) image(ref string, on platform, now time.Time) observe.Image {
 	for _, v := range e.views {
 		if v.platform == on && v.details != nil {
 			i.Manifest, i.Config = v.details.manifest.String(), v.details.config.String()
-			i.PlatformMissing = v.details.platformMissing
+			i.Layers, i.PlatformMissing = v.details.content, v.details.platformMissing
 			i.Revision, i.Created = v.details.revision, v.details.created
 			return i
 		}

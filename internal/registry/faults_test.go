@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -358,6 +360,69 @@ func TestR14TagMovedBackIsReported(t *testing.T) {
 	w.wantDigest(i, old)
 	if i.Flaps != 2 || i.Revision != "rev-one" {
 		t.Errorf("Flaps, Revision = %d, %q, want 2, rev-one", i.Flaps, i.Revision)
+	}
+}
+
+// TestR16SameLayers: a rebuild has another digest and the layers of before, also when
+// they are compressed otherwise or stand below an index; other files do not.
+func TestR16SameLayers(t *testing.T) {
+	w := newWorld(t, registrytest.Options{})
+	push := func(spec registrytest.ImageSpec) observe.Image {
+		t.Helper()
+		if _, err := w.registry.PushImage(t.Context(), repo, tag, spec); err != nil {
+			t.Fatal(err)
+		}
+		return w.look()
+	}
+	w.follow()
+	first := push(registrytest.ImageSpec{Content: "one", Created: time.Unix(1700000000, 0)})
+	if !first.Layers.IsKnown() {
+		t.Fatalf("Image = %+v, want layers", first)
+	}
+	for name, spec := range map[string]registrytest.ImageSpec{
+		"built later":          {Content: "one", Created: time.Unix(1800000000, 0)},
+		"labels and variables": {Content: "one", Labels: map[string]string{"org.opencontainers.image.revision": "2"}, Env: []string{"A=b"}},
+		"compressed less":      {Content: "one", Created: time.Unix(1700000000, 0), Level: gzip.BestSpeed},
+		"of the other kind":    {Content: "one", OCI: true},
+	} {
+		if i := push(spec); i.Problem != nil || i.Digest == first.Digest || i.Layers != first.Layers {
+			t.Errorf("%s: %s with layers %s, problem %v; want another digest than %s and its layers %s", name, i.Digest, i.Layers, i.Problem, first.Digest, first.Layers)
+		}
+	}
+	if i := push(registrytest.ImageSpec{Content: "two", Created: time.Unix(1700000000, 0)}); !i.Layers.IsKnown() || i.Layers == first.Layers {
+		t.Errorf("other files have the layers %q, and the first had %q", i.Layers, first.Layers)
+	}
+	if _, err := w.registry.PushIndex(t.Context(), repo, tag, registrytest.ImageSpec{Content: "one", Env: []string{"C=d"}}, registrytest.ImageSpec{Content: "two", Platform: "linux/arm64"}); err != nil {
+		t.Fatal(err)
+	}
+	if i := w.look(); i.Digest == i.Manifest || i.Layers != first.Layers {
+		t.Errorf("below the index %s are the layers %s, want those of this platform, %s", i.Digest, i.Layers, first.Layers)
+	}
+}
+
+// TestDescriptorsOfLayersAreNotKept: what an idle target holds of an image's layers is
+// their name, and what can be pulled is found out without.
+func TestDescriptorsOfLayersAreNotKept(t *testing.T) {
+	w := newWorld(t, registrytest.Options{})
+	w.push("one")
+	w.follow()
+	i := w.look()
+	kept, ok := w.watcher.details.get(detailsKey{i.Digest, parsePlatform("")})
+	if !ok || kept.layers != nil || kept.content != i.Layers || !i.Layers.IsKnown() {
+		t.Errorf("kept are %+v (%t), want no descriptors and the layers %s", kept, ok, i.Layers)
+	}
+	if p := w.watcher.Pullable(t.Context(), i.Repository, i.Digest, ""); !p.OK || p.Problem != nil || w.count("HEAD /v2/"+repo+"/blobs/") != 1 {
+		t.Errorf("Pullable = %+v after %d questions for layers, want OK after one", p, w.count("/blobs/"))
+	}
+}
+
+// TestNoLayersAreNotKnown: a configuration that names none is like no other one.
+func TestNoLayersAreNotKnown(t *testing.T) {
+	for _, text := range []string{`{}`, `{"rootfs":null}`, `{"rootfs":{"type":"layers","diff_ids":[]}}`} {
+		var i imageConfig
+		if err := json.Unmarshal([]byte(text), &i); err != nil || i.content().IsKnown() {
+			t.Errorf("%s: layers %q, error %v, want none", text, i.content(), err)
+		}
 	}
 }
 

@@ -336,6 +336,7 @@ func (h *host) detailsOf(ctx context.Context, n name, d digest.Digest, document 
 	}
 	found, err := h.client.describe(ctx, n.repo, document, p)
 	if err == nil {
+		found.layers = nil // Each idle target would keep them, and Pullable reads them anew.
 		h.details.put(key, found)
 	}
 	return found, document, err

@@ -35,7 +35,7 @@ var kinds = map[string]kind{
 	"rollout.bake": judged, "rollout.probation": judged, "rollout.progressDeadline": judged, "rollout.noDataLimit": judged,
 	"rollout.rollbackDeadline": judged, "rollout.rollbacksPerDay": judged, "rollout.finish": judged,
 	"rollout.approvalTimeout": judged, "rollout.onApprovalTimeout": judged, "rollout.onDeadline": judged,
-	"rollout.backoff": outside,
+	"rollout.backoff": outside, "rollout.onSameLayers": outside,
 
 	"gates.health.minHealthyTime": judged, "gates.health.deadline": judged, "gates.health.maxRestarts": judged,
 
@@ -81,7 +81,7 @@ func orNone(s string) string {
 
 // changes compares what a rollout was decided by with what the file says now.
 func changes(was, is *desired.Target) []Change {
-	before, after := flat(was), flat(is)
+	before, after := flat(withLayers(was)), flat(withLayers(is))
 	paths := maps.Clone(before)
 	maps.Copy(paths, after)
 	var all []Change
@@ -95,6 +95,16 @@ func changes(was, is *desired.Target) []Change {
 		}
 	}
 	return all
+}
+
+// withLayers is a policy as it is meant: one that was recorded by a Drover that did not
+// compare layers allowed them.
+func withLayers(t *desired.Target) *desired.Target {
+	meant := *t
+	if meant.Rollout.OnSameLayers == "" {
+		meant.Rollout.OnSameLayers = desired.SameLayersAllow
+	}
+	return &meant
 }
 
 // kindOf is the kind of a path, whose [0] and [key] parts are left out. What the

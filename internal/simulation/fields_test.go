@@ -116,6 +116,23 @@ func TestAdapt(t *testing.T) {
 	}
 }
 
+// TestPolicyOfBeforeLayers: what a Drover recorded that did not compare layers is not
+// edited by the default, and is by another value.
+func TestPolicyOfBeforeLayers(t *testing.T) {
+	was, is := target(t, withAllGates), target(t, withAllGates)
+	was.Rollout.OnSameLayers = ""
+	if all := changes(&was, &is); len(all) != 0 {
+		t.Errorf("changes = %v, want none", all)
+	}
+	is.Rollout.OnSameLayers = desired.SameLayersHold
+	if all := changes(&was, &is); len(all) != 1 || all[0].String() != "rollout.onSameLayers allow → hold" || all[0].kind != outside {
+		t.Errorf("changes = %v, want one that matters between rollouts", all)
+	}
+	if was.Rollout.OnSameLayers != "" {
+		t.Error("the recorded policy was changed")
+	}
+}
+
 func target(t *testing.T, text string) desired.Target {
 	t.Helper()
 	config, err := desired.Parse("targets.yaml", []byte(text))

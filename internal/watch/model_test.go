@@ -79,6 +79,11 @@ func scenes() map[string]func() Model {
 		"upgrading": func() Model {
 			return send(newModel(&recorder{}, 120, 24), watched(10, service(observe.StateUpgrading, 1), upgrading()), watched(12, service(observe.StateUpgrading, 1), upgrading()), lines(4, logs.VersionNew, 100, 6), lines(2, logs.VersionOld, 106, 3))
 		},
+		"rebuild": func() Model {
+			v := upgrading()
+			v.Rollout.SameLayers = []string{digest("c")}
+			return send(newModel(&recorder{}, 130, 20), watched(10, service(observe.StateUpgrading, 1), v), watched(12, service(observe.StateUpgrading, 1), v))
+		},
 		"baking":        func() Model { return bake(120, 30) },
 		"baking-narrow": func() Model { return bake(72, 24) },
 		"baking-low":    func() Model { return bake(100, 12) },

@@ -110,6 +110,9 @@ func (m Model) title() string {
 	if r := m.rollout(); r != nil && r.Revision != "" {
 		parts = append(parts, m.Language.Sprintf("commit %s", clean(r.Revision[:min(len(r.Revision), 8)])))
 	}
+	if condemned := m.rollout().Condemned(); condemned != "" {
+		parts = append(parts, warn.Render(m.Language.Sprintf("same layers as quarantined %s", clean(condemned))))
+	}
 	if m.looked.Daemon == nil {
 		parts = append(parts, warn.Render(m.Language.Sprintf("no daemon")))
 	}

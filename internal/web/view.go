@@ -106,6 +106,8 @@ type Rollout struct {
 	Started  time.Time      `json:"started"`
 	Deadline time.Time      `json:"deadline,omitzero"`
 	Ended    time.Time      `json:"ended,omitzero"`
+	// SameLayers are the quarantined digests that have the layers of what it brings.
+	SameLayers []string `json:"sameLayers,omitempty"`
 	// Outcome is empty while it is open.
 	Outcome reconcile.Outcome `json:"outcome,omitempty"`
 	Code    reconcile.Code    `json:"code,omitempty"`
@@ -196,9 +198,22 @@ func RolloutOf(r *reconcile.Rollout) *Rollout {
 	}
 	by := cmp.Or(r.FinishBy, r.RollbackBy, r.By)
 	return &Rollout{
-		ID: r.ID, Kind: r.Kind, Tag: r.Tag, From: r.From.Digest, To: r.To.Digest, Revision: r.Revision,
+		ID: r.ID, Kind: r.Kind, Tag: r.Tag, From: r.From.Digest, To: r.To.Digest, Revision: r.Revision, SameLayers: r.SameLayers,
 		Started: r.Started, Deadline: r.Deadline, Ended: r.Ended, Outcome: r.Outcome, Code: r.Code, Reason: r.Reason, By: by,
 	}
+}
+
+// Condemned names the quarantined digests that have the layers of what a rollout
+// brings; empty of none.
+func (r *Rollout) Condemned() string {
+	if r == nil {
+		return ""
+	}
+	names := make([]string, len(r.SameLayers))
+	for i, d := range r.SameLayers {
+		names[i] = Short(d)
+	}
+	return strings.Join(names, ", ")
 }
 
 func gatesOf(findings []reconcile.Finding) []Gate {

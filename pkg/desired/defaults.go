@@ -32,6 +32,7 @@ func builtin() Defaults {
 			ApprovalTimeout:   minutes(60),
 			OnApprovalTimeout: TimeoutRollback,
 			OnDeadline:        TimeoutRollback,
+			OnSameLayers:      SameLayersAllow,
 		},
 		Gates: Gates{
 			Health:       &HealthGate{MinHealthyTime: Seconds(30), Deadline: minutes(5), MaxRestarts: new(int)},

@@ -63,7 +63,7 @@ func TestShippedFile(t *testing.T) {
 			Look: Seconds(2), Bake: minutes(10), Probation: pointer(minutes(60)),
 			ProgressDeadline: minutes(30), NoDataLimit: minutes(5), RollbackDeadline: minutes(5),
 			Backoff: pointer(minutes(15)), RollbacksPerDay: 2, Finish: FinishAuto,
-			ApprovalTimeout: minutes(60), OnApprovalTimeout: TimeoutRollback, OnDeadline: TimeoutRollback,
+			ApprovalTimeout: minutes(60), OnApprovalTimeout: TimeoutRollback, OnDeadline: TimeoutRollback, OnSameLayers: SameLayersAllow,
 		},
 		Gates: Gates{
 			Health:       &HealthGate{MinHealthyTime: Seconds(30), Deadline: minutes(5), MaxRestarts: pointer(0)},
@@ -211,7 +211,7 @@ func TestPolicyHash(t *testing.T) {
 			t.Errorf("%s has the hash of %s", to, change)
 		}
 	}
-	for change, to := range map[string]string{"api:latest": "api:stable", "bake: 10m": "bake: 600s", "maxErrorRate: 1%": "maxErrorRate: 1%, shadow: 0s", "- stack: web": "- hold: holidays\n  stack: web"} {
+	for change, to := range map[string]string{"api:latest": "api:stable", "bake: 10m": "bake: 600s", "maxErrorRate: 1%": "maxErrorRate: 1%, shadow: 0s", "finish: auto": "finish: auto, onSameLayers: hold", "- stack: web": "- hold: holidays\n  stack: web"} {
 		if after := mustParse(t, strings.Replace(valid, change, to, 1)).Targets[0]; after.PolicyHash() != before.PolicyHash() {
 			t.Errorf("%s has another hash than %s, but the policy is the same", to, change)
 		}

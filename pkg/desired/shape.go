@@ -19,6 +19,9 @@ func (Novelty) values() []string {
 }
 
 func (OnTimeout) values() []string { return []string{string(TimeoutRollback), string(TimeoutHold)} }
+func (OnSameLayers) values() []string {
+	return []string{string(SameLayersAllow), string(SameLayersHold)}
+}
 
 var (
 	durationType = reflect.TypeFor[Duration]()

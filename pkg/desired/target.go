@@ -14,15 +14,16 @@ func (t Target) Key() string { return t.Stack + "/" + t.Service }
 // rollout carries it in a label, so that one begun under an earlier policy is
 // recognised. It changes when a later version of Drover knows more keys.
 func (t Target) PolicyHash() string {
-	gates := t.Gates
-	if gates.LoadBalancer != nil { // What is done between rollouts is no policy of one.
+	rollout, gates := t.Rollout, t.Gates
+	rollout.OnSameLayers = ""      // What is asked before a start, and
+	if gates.LoadBalancer != nil { // what is done between rollouts, is no policy of one.
 		g := *gates.LoadBalancer
 		g.Shadow, gates.LoadBalancer = nil, &g
 	}
 	policy, err := json.Marshal(struct {
 		Rollout Rollout `json:"rollout"`
 		Gates   Gates   `json:"gates"`
-	}{t.Rollout, gates})
+	}{rollout, gates})
 	if err != nil {
 		panic("desired: a policy is plain data: " + err.Error())
 	}

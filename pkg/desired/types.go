@@ -267,6 +267,16 @@ const (
 	TimeoutHold OnTimeout = "hold"
 )
 
+// OnSameLayers says what happens with a new digest that holds what was taken back.
+type OnSameLayers string
+
+const (
+	// SameLayersAllow rolls it out like any other, and says so.
+	SameLayersAllow OnSameLayers = "allow"
+	// SameLayersHold leaves it to a person.
+	SameLayersHold OnSameLayers = "hold"
+)
+
 // Rollout is the policy of an upgrade.
 type Rollout struct {
 	// BatchSize is how many containers are replaced at once.
@@ -307,6 +317,10 @@ type Rollout struct {
 	OnApprovalTimeout OnTimeout `json:"onApprovalTimeout,omitempty"`
 	// OnDeadline is what happens at the progress deadline when no gate has failed.
 	OnDeadline OnTimeout `json:"onDeadline,omitempty"`
+	// OnSameLayers is what happens with a new digest whose layers are those of a
+	// quarantined one, as after a rebuild: allow rolls it out and says so, hold waits
+	// for a person or for another push. Layers that run now are not asked about.
+	OnSameLayers OnSameLayers `json:"onSameLayers,omitempty"`
 }
 
 // Gates judge a new version. A gate that is absent does not take part.

@@ -82,6 +82,8 @@ type Image struct {
 	// Config is the digest of the platform's image configuration: what Docker
 	// calls the image id.
 	Config string `json:"config,omitempty"`
+	// Layers are those of the platform's image.
+	Layers Layers `json:"layers,omitzero"`
 	// PlatformMissing says that an index has nothing for the platform.
 	PlatformMissing bool `json:"platformMissing,omitempty"`
 	// Revision is the source commit from the image's labels

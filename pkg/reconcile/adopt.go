@@ -41,7 +41,7 @@ func (l *look) adopt(reason string) step {
 	}
 	l.record(Event{Kind: EventAdopted, Code: CodeFirstSight, Reason: reason, Baseline: &b})
 	if digests := l.undone(); len(digests) > 0 {
-		l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: digests, Reason: "rolled back, cause unknown"})
+		l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: digests, Layers: l.layersOf(digests, nil), Reason: "rolled back, cause unknown"})
 	}
 	return l.say(Idle, CodeFirstSight, time.Millisecond, "%s", reason)
 }
@@ -142,7 +142,7 @@ func without(all, kept map[string]Part) []string {
 // the tag resolves to is deployed.
 func (l *look) adoptUnknown() step {
 	b := l.running()
-	b.Digest, b.Manifest, b.Config = "", "", ""
+	b.Part = Part{Image: b.Image}
 	for name := range b.Sidekicks {
 		b.Sidekicks[name] = Part{Image: b.Sidekicks[name].Image}
 	}
@@ -178,7 +178,7 @@ func (l *look) part(image string, tag observe.Image) Part {
 		p.Digest = tag.Digest
 	}
 	if p.Digest == tag.Digest {
-		p.Manifest, p.Config = tag.Manifest, tag.Config
+		p.Manifest, p.Config, p.Layers = tag.Manifest, tag.Config, tag.Layers
 	}
 	return p
 }

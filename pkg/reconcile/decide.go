@@ -600,7 +600,7 @@ func (l *look) rolledBack() step {
 	l.record(Event{Kind: EventRolledBack, Code: CodeRolledBack, By: l.r.RollbackBy, Until: until})
 	digests := l.condemned()
 	if len(digests) > 0 {
-		l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: digests, Reason: l.quarantineReason()})
+		l.record(Event{Kind: EventQuarantined, Code: CodeRolledBack, Digests: digests, Layers: l.layersOf(digests, &l.r.To), Reason: l.quarantineReason()})
 	}
 	l.mem.gatesFromZero()
 	l.mem.rollout = "" // What ran before runs again, and its baseline holds.

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
 // EventKind names a durable fact.
@@ -85,6 +87,8 @@ type Event struct {
 	Version string `json:"version,omitempty"`
 	// Digests are those quarantined or released.
 	Digests []string `json:"digests,omitempty"`
+	// Layers are of quarantined: those of the digests, where they are known.
+	Layers map[string]observe.Layers `json:"layers,omitempty"`
 	// DespiteBaseline goes with released: they may start although what runs fails
 	// more than is allowed.
 	DespiteBaseline bool `json:"despiteBaseline,omitempty"`
@@ -304,7 +308,7 @@ func (h History) quarantined(e Event) History {
 		q[d] = v
 	}
 	for _, d := range e.Digests {
-		q[d] = Quarantined{At: e.At, Rollout: e.Rollout, Reason: e.Reason}
+		q[d] = Quarantined{At: e.At, Rollout: e.Rollout, Reason: e.Reason, Layers: e.Layers[d]}
 	}
 	for len(q) > quarantineLimit {
 		delete(q, oldest(q))

@@ -133,7 +133,7 @@ func TestUndoneUpgradeCondemnsWhatIsFollowed(t *testing.T) {
 func TestRecoveredSidekicks(t *testing.T) {
 	for name, tt := range map[string]struct{ before, now, want Part }{
 		"unchanged": {Part{Image: sideRepository + ":latest"}, Part{Image: sideRepository + ":latest"}, Part{
-			Image: sideRepository + ":latest", Digest: digest("1"), Manifest: digest("1"), Config: "config-1",
+			Image: sideRepository + ":latest", Digest: digest("1"), Manifest: digest("1"), Config: "config-1", Layers: new(paper).layersOf("1"),
 		}},
 		"changed": {Part{Image: sideRepository + "@" + digest("8")}, Part{Image: sideRepository + "@" + digest("1")}, Part{
 			Image: sideRepository + "@" + digest("8"), Digest: digest("8"),

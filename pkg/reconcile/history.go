@@ -73,6 +73,8 @@ type Part struct {
 	Digest   string `json:"digest,omitempty"`
 	Manifest string `json:"manifest,omitempty"`
 	Config   string `json:"config,omitempty"`
+	// Layers are as in observe.Image; not known in journals of before they were kept.
+	Layers observe.Layers `json:"layers,omitzero"`
 	// Over is the digest the tag named when something else was adopted: it is not
 	// deployed by itself, the next one is.
 	Over string `json:"over,omitempty"`
@@ -100,6 +102,8 @@ type Rollout struct {
 	From Baseline `json:"from"`
 	// Revision is the source commit of To.
 	Revision string `json:"revision,omitempty"`
+	// SameLayers are the quarantined digests that have the layers of what it brings.
+	SameLayers []string `json:"sameLayers,omitempty"`
 	// By is who asked for it when it was a person.
 	By string `json:"by,omitempty"`
 	// Started and Deadline are absolute and durable (I11).
@@ -204,6 +208,9 @@ type Quarantined struct {
 	At      time.Time `json:"at"`
 	Rollout string    `json:"rollout,omitempty"`
 	Reason  string    `json:"reason"`
+	// Layers are those of a tag's digest, to know them again under another one; not
+	// known for a platform's manifest, and in journals of before they were kept.
+	Layers observe.Layers `json:"layers,omitzero"`
 }
 
 // Holding is why a target only observes.

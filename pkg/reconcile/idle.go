@@ -175,7 +175,8 @@ func (l *look) probation() (step, bool) {
 	if d, blocked := l.blockedStart(); blocked {
 		return d, true
 	}
-	l.record(Event{Kind: EventQuarantined, Code: CodeProbationFailed, Rollout: w.Rollout.ID, Digests: w.Rollout.brought(), Reason: reason})
+	digests := w.Rollout.brought()
+	l.record(Event{Kind: EventQuarantined, Code: CodeProbationFailed, Rollout: w.Rollout.ID, Digests: digests, Layers: l.layersOf(digests, &w.Rollout.To), Reason: reason})
 	d := l.start(Restore, l.pinnedAll(w.Rollout.From), CodeProbationFailed, reason)
 	d.Plan.Base, d.Plan.BaseSecondary = w.Rollout.Previous, w.Rollout.PreviousSecondary
 	d.Alert = true

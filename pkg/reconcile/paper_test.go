@@ -67,6 +67,9 @@ type paper struct {
 	// upgrade, sideTag the letter that its tag names; empty is no sidekick.
 	side, formerSide observe.Launch
 	sideTag          string
+	// rebuilt are the letters that have another's layers, by that one. The map is
+	// replaced, not changed.
+	rebuilt map[string]string
 	// dead is what Docker says of every new container instead of starting it.
 	dead string
 }
@@ -136,6 +139,25 @@ func (p *paper) addSidekick() {
 	}
 }
 
+// layersOf are the layers of a letter's image: its own, or those of which it is a
+// rebuild.
+func (p *paper) layersOf(letter string) (l observe.Layers) {
+	if of := p.rebuilt[letter]; of != "" {
+		letter = of
+	}
+	copy(l[:], letter)
+	return l
+}
+
+// rebuild makes a letter one that has another's layers.
+func (p *paper) rebuild(letter, of string) {
+	p.rebuilt = maps.Clone(p.rebuilt)
+	if p.rebuilt == nil {
+		p.rebuilt = map[string]string{}
+	}
+	p.rebuilt[letter] = of
+}
+
 func (p *paper) createSidekick(letter string) {
 	p.made++
 	p.containers = append(p.containers, observe.Container{
@@ -159,6 +181,7 @@ func (p *paper) snapshot() observe.Snapshot {
 	s.Fleet = observe.Fleet{Self: "drover-test", NotDurable: p.notDurable}
 	s.Image = observe.Image{
 		Ref: p.target.Image, Repository: repository, Digest: digest(p.tag), Manifest: digest(p.tag), Config: "config-" + p.tag, SeenAt: p.seenAt,
+		Layers: p.layersOf(p.tag),
 	}
 	if b := p.history.Baseline; b != nil && b.Digest != "" {
 		s.Previous = observe.Pullable{Digest: b.Digest, OK: !p.gone[b.Digest[7:8]]}
@@ -175,6 +198,7 @@ func (p *paper) snapshot() observe.Snapshot {
 		s.Service.Secondary = []observe.Launch{p.side}
 		s.Sidekicks = map[string]observe.Image{"logger": {
 			Ref: sideRepository + ":latest", Repository: sideRepository, Digest: digest(p.sideTag), Manifest: digest(p.sideTag), Config: "config-" + p.sideTag, SeenAt: p.seenAt,
+			Layers: p.layersOf(p.sideTag),
 		}}
 	}
 	if p.dead != "" && p.state == observe.StateUpgrading {

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
 
@@ -83,6 +84,7 @@ func (w *walk) checkParts(in Input, h History, d Decision) {
 }
 
 func (w *walk) checkStartedParts(in Input, h History, r *Rollout) {
+	w.checkLayers(in, h, r)
 	s := in.Observed.Service
 	for i, sidekick := range sidekickOf {
 		from, to, runs := partFor(h.Baseline, sidekick), partFor(&r.To, sidekick), s.Launch.Image
@@ -98,6 +100,31 @@ func (w *walk) checkStartedParts(in Input, h History, r *Rollout) {
 			w.fail("R14: the tag of %q moved back to %s, which is brought unasked", sidekick, short(to.Digest))
 		case w.parts[i].over == to.Digest && !isReleased:
 			w.fail("I5: brings %s of %q, which a person had gone back from", short(to.Digest), sidekick)
+		}
+	}
+}
+
+// checkLayers: what has the layers of a quarantined digest starts only where the policy
+// allows it or a person asked for it, and says so, unless the layers run already. What
+// was quarantined is known by its letter, apart from what the history keeps of layers.
+// After a journal was lost it may not be known.
+func (w *walk) checkLayers(in Input, h History, r *Rollout) {
+	if r.Kind != Deploy || w.hasLostJournal {
+		return
+	}
+	for _, sidekick := range sidekickOf {
+		from, to := partFor(h.Baseline, sidekick), partFor(&r.To, sidekick)
+		for d := range h.Quarantine {
+			bad := w.layersOf(letterOf("@" + d))
+			if to.Digest == "" || to.Digest == from.Digest || d == to.Digest || bad != w.layersOf(letterOf("@"+to.Digest)) || bad == from.Layers {
+				continue
+			}
+			switch {
+			case len(r.SameLayers) == 0:
+				w.fail("R16: %s of %q has the layers of quarantined %s, and the rollout does not say so", short(to.Digest), sidekick, short(d))
+			case in.Target.Rollout.OnSameLayers == desired.SameLayersHold && !slices.Contains(h.Released, to.Digest):
+				w.fail("R16: %s of %q has the layers of quarantined %s, and is brought unasked", short(to.Digest), sidekick, short(d))
+			}
 		}
 	}
 }

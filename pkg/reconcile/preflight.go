@@ -22,9 +22,19 @@ const (
 	attemptLimit = 3
 )
 
-// prepare brings a newer digest to its start: first the rules that need nothing
-// but memory, then the settle time, then the preflight.
+// prepare brings a newer digest to its start, and says while it waits what is known of
+// its layers.
 func (l *look) prepare(to Baseline) step {
+	d := l.toStart(to)
+	if d.Phase == Settle || d.Phase == Preflight {
+		d.Reason += l.sameLayersToo(to)
+	}
+	return d
+}
+
+// toStart asks first the rules that need nothing but memory, then the settle time, then
+// the preflight.
+func (l *look) toStart(to Baseline) step {
 	if d, stop := l.refused(to); stop {
 		return d
 	}
@@ -41,7 +51,7 @@ func (l *look) prepare(to Baseline) step {
 	if digestOf(l.in.History.Baseline.Image) == "" {
 		reason += "; what runs under the bare tag could not be verified, so a rollback is compared again"
 	}
-	return l.start(Deploy, to, CodeNewDigest, reason)
+	return l.start(Deploy, to, CodeNewDigest, reason+l.sameLayersToo(to))
 }
 
 // settling is how long the newest of the changed digests still has to stay.
@@ -359,7 +369,9 @@ func (l *look) newRollout(kind Kind, to Baseline) *Rollout {
 		Started:  l.in.Now, Deadline: l.in.Now.Add(l.in.Target.Rollout.ProgressDeadline.Duration),
 		Policy: l.in.Target, FromVersion: l.svc().Launch.Version, Scale: l.expected(),
 	}
-	if kind != Deploy {
+	if kind == Deploy {
+		r.SameLayers = l.allSameLayers(to)
+	} else {
 		r.Revision = ""
 	}
 	for i := range l.svc().Containers {

@@ -27,6 +27,7 @@ var moves = []string{
 	"set stalled=yes", "set stalled=no", "set hosts=0", "set hosts=2", "set pause=yes", "set pause=no",
 	"set hold=freeze", "set hold=", "set finish=manual", "set finish=auto", "unpullable a", "unpullable 1", "set image-ids=no",
 	"push-side 2", "push-side 3", "push-side 1", "person upgrades-side 8", "person changes-side 8", "person changes-side 2", "person changes-env", "person drives 9",
+	"rebuild 0 b", "rebuild 7 f", "rebuild-side 4 2", "person retries 7", "person retries 4", "file same-layers=hold", "file same-layers=allow",
 	"person retries 1", "person retries 2", "file sidekick=no", "file sidekick=yes", "set repull=yes", "set repull=no", "person scales 5", "person scales 2",
 	"file bake=0s", "file batch=3", "file deadline=10s", "file limit=100%", "file on-deadline=hold",
 	"sleep 20s", "sleep 10m", "run 2s", "run 6s", "run 10s", "run 30s", "run 1m",
@@ -66,6 +67,8 @@ type walk struct {
 	failed map[string]bool
 	// begun is what rollouts began with, by id. The map is replaced, not changed.
 	begun map[string]begun
+	// hasLostJournal says that it was lost once.
+	hasLostJournal bool
 	// parts is what the guards have to know of the primary and of the sidekick, apart
 	// from the history.
 	parts [2]partFacts
@@ -93,7 +96,7 @@ func (w *walk) run(move string) {
 	}
 	w.said = append(w.said, move)
 	if words[0] == "lose-journal" {
-		w.failed, w.parts = nil, [2]partFacts{}
+		w.failed, w.parts, w.hasLostJournal = nil, [2]partFacts{}, true
 	}
 	if words[0] == "run" {
 		d, err := time.ParseDuration(words[1])
@@ -112,7 +115,7 @@ func (w *walk) run(move string) {
 
 // isImpossible leaves out what Rancher would refuse a person.
 func isImpossible(p *paper, words []string) bool {
-	if words[0] == "push-side" || words[0] == "file" && strings.HasPrefix(words[1], "sidekick") {
+	if words[0] == "push-side" || words[0] == "rebuild-side" || words[0] == "file" && strings.HasPrefix(words[1], "sidekick") {
 		return p.sideTag == ""
 	}
 	if words[0] != "person" {

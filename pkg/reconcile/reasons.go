@@ -15,6 +15,7 @@ const (
 	CodeFlapping         Code = "flapping-tag"
 	CodeQuarantined      Code = "quarantined"
 	CodeRegression       Code = "tag-moved-back"
+	CodeSameLayers       Code = "same-layers"
 	CodeRegistryProblem  Code = "registry-problem"
 	CodePlatformMissing  Code = "platform-missing"
 	CodeNotPullable      Code = "rollback-target-not-pullable"

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 )
 
 // refused is what no waiting changes: quarantine, a tag that moved back, a person.
@@ -44,7 +46,8 @@ func (l *look) refused(to Baseline) (step, bool) {
 }
 
 // refusedPart is refused for the primary, or for a sidekick by its name: what
-// changes has to be neither condemned nor old, or asked for itself.
+// changes has to be neither condemned nor old, nor by the policy hold what is
+// condemned under another digest, or asked for itself.
 func (l *look) refusedPart(name string, to, from Part) (step, bool) {
 	h := &l.in.History
 	changes := to.changes(from)
@@ -62,6 +65,11 @@ func (l *look) refusedPart(name string, to, from Part) (step, bool) {
 	}
 	if slices.ContainsFunc(past, to.names) {
 		d := l.say(Held, CodeRegression, again, "the tag%s moved back to %s, which ran before; `drover retry --digest %s` deploys it", ofSidekick(name), short(to.Digest), to.Digest)
+		d.Alert = true
+		return d, true
+	}
+	if bad := l.sameLayers(to, from); bad != "" && l.in.Target.Rollout.OnSameLayers == desired.SameLayersHold {
+		d := l.say(Held, CodeSameLayers, again, "%s%s has the same layers as quarantined %s (%s); `drover retry --digest %s` deploys it, another push goes on", short(to.Digest), ofSidekick(name), short(bad), h.Quarantine[bad].Reason, to.Digest)
 		d.Alert = true
 		return d, true
 	}

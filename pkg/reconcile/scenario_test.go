@@ -132,6 +132,12 @@ func (p *paper) command(words []string, tell func(Decision)) error {
 		if len(words) > 2 {
 			p.behaviour[arg] = words[2]
 		}
+	case "rebuild": // A push of the layers of another letter's image.
+		p.rebuild(arg, words[2])
+		p.tag, p.seenAt = arg, p.now
+	case "rebuild-side":
+		p.rebuild(arg, words[2])
+		p.sideTag, p.seenAt = arg, p.now
 	case "sidekick": // Every container has one, whose image the target follows too.
 		p.addSidekick()
 	case "push-side":
@@ -184,6 +190,10 @@ func (p *paper) edit(what string) {
 		g.LoadBalancer = &limit
 	case "on-deadline=hold":
 		r.OnDeadline = desired.TimeoutHold
+	case "same-layers=hold":
+		r.OnSameLayers = desired.SameLayersHold
+	case "same-layers=allow":
+		r.OnSameLayers = desired.SameLayersAllow
 	case "sidekick=no":
 		p.target.Containers = nil
 	case "sidekick=yes":
@@ -284,7 +294,8 @@ func (p *paper) person(words []string) error {
 	case "takes-back":
 		if back := p.wayBack(); back != nil {
 			say(Event{Kind: EventRestore, Restoring: back})
-			say(Event{Kind: EventQuarantined, Digests: []string{p.history.Baseline.Digest}, Reason: "mei took it back after its finish"})
+			left := []string{p.history.Baseline.Digest}
+			say(Event{Kind: EventQuarantined, Digests: left, Layers: p.history.Baseline.LayersOf(left), Reason: "mei took it back after its finish"})
 		}
 	case "resumes":
 		say(Event{Kind: EventResumed})

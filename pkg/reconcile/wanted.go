@@ -97,7 +97,7 @@ func (l *look) wantedPart(from Part, tag observe.Image) (to Part, isNewer bool) 
 
 // partOf is an image pinned to what its tag names.
 func partOf(img observe.Image) Part {
-	return Part{Image: img.Repository + "@" + img.Digest, Digest: img.Digest, Manifest: img.Manifest, Config: img.Config}
+	return Part{Image: img.Repository + "@" + img.Digest, Digest: img.Digest, Manifest: img.Manifest, Config: img.Config, Layers: img.Layers}
 }
 
 func differs(from Part, to observe.Image) bool {

@@ -2,6 +2,7 @@ package faulttable
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,6 +51,8 @@ type options struct {
 	sidekick bool
 	// extra gives it one that the target does not follow.
 	extra bool
+	// rebuilds are versions that have the layers of another, by that one.
+	rebuilds map[string]string
 	// rollout and gates are lines of targets.yaml that are added or win over the ones here.
 	rollout, gates string
 }
@@ -112,7 +115,10 @@ func play(t *testing.T, o options, story func(w *world)) {
 	w := &world{t: t, options: o, registry: registry, digests: map[string]string{}, dir: t.TempDir()}
 	for n := range max(o.versions, 3) {
 		version := fmt.Sprintf("v%d", n+1)
-		spec := registrytest.ImageSpec{Labels: map[string]string{"org.opencontainers.image.version": version}}
+		spec := registrytest.ImageSpec{
+			Labels:  map[string]string{"org.opencontainers.image.version": version},
+			Content: cmp.Or(o.rebuilds[version], version),
+		}
 		if w.digests[version], err = registry.PushImage(t.Context(), repository, version, spec); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package registrytest
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -35,6 +36,9 @@ type ImageSpec struct {
 	OCI bool
 	// Content is the content of the one file in the one layer.
 	Content string
+	// Level is how well the layer is compressed, as in compress/gzip; zero is the
+	// default. The same content at another level is a layer of another digest.
+	Level int
 }
 
 // platform splits os/architecture[/variant].
@@ -86,7 +90,7 @@ func (r *Registry) PushIndex(ctx context.Context, repo, tag string, specs ...Ima
 
 // pushParts pushes layer and configuration and makes the manifest.
 func (r *Registry) pushParts(ctx context.Context, repo string, spec ImageSpec) ([]byte, string, error) {
-	layer, diffID, err := layerOf(spec.Content)
+	layer, diffID, err := layerOf(spec)
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,24 +132,27 @@ func configOf(spec ImageSpec, diffID digest.Digest) v1.Image {
 }
 
 // layerOf is a compressed layer with one file, and the digest of it uncompressed.
-func layerOf(content string) ([]byte, digest.Digest, error) {
+func layerOf(spec ImageSpec) ([]byte, digest.Digest, error) {
 	var plain, packed bytes.Buffer
 	t := tar.NewWriter(&plain)
-	header := &tar.Header{Name: "content", Mode: 0o644, Size: int64(len(content)), Format: tar.FormatPAX}
+	header := &tar.Header{Name: "content", Mode: 0o644, Size: int64(len(spec.Content)), Format: tar.FormatPAX}
 	if err := t.WriteHeader(header); err != nil {
 		return nil, "", err
 	}
-	if _, err := io.WriteString(t, content); err != nil {
+	if _, err := io.WriteString(t, spec.Content); err != nil {
 		return nil, "", err
 	}
 	if err := t.Close(); err != nil {
 		return nil, "", err
 	}
-	z := gzip.NewWriter(&packed)
+	z, err := gzip.NewWriterLevel(&packed, cmp.Or(spec.Level, gzip.DefaultCompression))
+	if err != nil {
+		return nil, "", err
+	}
 	if _, err := z.Write(plain.Bytes()); err != nil {
 		return nil, "", err
 	}
-	err := z.Close()
+	err = z.Close()
 	return packed.Bytes(), digest.FromBytes(plain.Bytes()), err
 }
 
