@@ -224,7 +224,9 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 	isReleased := slices.Contains(h.Released, digest(letter))
 	_, isCondemned := h.Quarantine[digest(letter)]
 	w.checkSidekick(in, h, d)
+	isAsked := false // For the primary's digest or the sidekick's.
 	for _, d := range (&Rollout{To: w.to(d), From: *h.Baseline}).brought() {
+		isAsked = isAsked || slices.Contains(h.Released, d)
 		if w.failed[d] && !slices.Contains(h.Released, d) {
 			w.fail("I3: starts %s, which failed before", short(d))
 		}
@@ -248,7 +250,7 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 		w.fail("I12: starts without a way back")
 	case d.Plan.Kind == Deploy && w.isSidekickGone(h):
 		w.fail("I12: starts without a way back of the sidekick")
-	case d.Plan.Kind == Deploy && h.RollbacksSince(w.now.Add(-rollbackWindow)) >= in.Target.Rollout.RollbacksPerDay && !isReleased:
+	case d.Plan.Kind == Deploy && h.RollbacksSince(w.now.Add(-rollbackWindow)) >= in.Target.Rollout.RollbacksPerDay && !isReleased && !isAsked:
 		w.fail("I7: starts after %d rollbacks in a day", len(h.Rollbacks))
 	}
 }

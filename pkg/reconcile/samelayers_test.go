@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/desired"
 	"gitlab.gf.com.cn/clickeggs/drover/pkg/observe"
 )
@@ -175,4 +177,30 @@ func TestJournalOfBeforeLayers(t *testing.T) {
 	if err := json.Unmarshal(text, &back); err != nil || back.Quarantine["sha256:b"].Layers != written.Layers["sha256:b"] {
 		t.Errorf("%s read back = %v, %v", text, back.Quarantine, err)
 	}
+}
+
+// rebuildMoves are those that rebuilds are about, with time enough for a rollout and
+// its back-off between them.
+var rebuildMoves = []string{
+	"push b errors=2", "push b", "push d", "rebuild 7 b", "rebuild 0 b", "push-side 2", "rebuild-side 4 2", "push-side 1",
+	"file same-layers=hold", "file same-layers=allow", "run 10s", "run 1m", "run 3m", "sleep 20m", "sleep 25h",
+	"person retries b", "person retries 7", "person retries 2", "person retries 4", "person aborts", "person rolls-back", "person resumes", "person takes-back", "restart",
+}
+
+// TestRebuildInvariants walks through seeded worlds in which bad versions are built
+// again: the walks of TestInvariants seldom have both (R16).
+func TestRebuildInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &walk{t: t, paper: newPaper()}
+		w.addSidekick()
+		w.run("set image-ids=no")   // Nothing is pinned before the first change.
+		w.run("set deadline=1000h") // What is taken back by its deadline is not condemned.
+		w.run("run 4s")
+		w.run("push b errors=2")
+		w.run("run 1m")
+		for range rapid.IntRange(4, 16).Draw(t, "moves") {
+			w.run(rapid.SampledFrom(rebuildMoves).Draw(t, "move"))
+			w.run("run 10s")
+		}
+	})
 }
