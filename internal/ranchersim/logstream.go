@@ -49,6 +49,12 @@ type logStream struct {
 	sockets context.Context // Of the server's life: ends when it closes or restarts.
 	conn    *websocket.Conn
 	frames  [][]byte
+	// first are the lines there were before the socket was open, up to next: whoever
+	// has an open one misses none that comes.
+	first   []LogLine
+	next    int
+	changed <-chan struct{}
+	ended   bool
 }
 
 // serveLogs streams a container's log over a websocket; the token is all the caller needs. A token that is too old and a
@@ -58,6 +64,9 @@ func (s *Server) serveLogs(w http.ResponseWriter, r *http.Request) {
 	if stream == nil {
 		http.Error(w, "Failed authentication", http.StatusUnauthorized)
 		return
+	}
+	if stream.source != nil {
+		stream.first, stream.next, stream.changed, stream.ended = stream.source.Lines(0)
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
@@ -86,7 +95,7 @@ func (s *Server) findLogs(token string) *logStream {
 // run writes the last lines and then, if asked, those that come, until the container or the agent ends; it is false when
 // the reader is gone.
 func (l *logStream) run(ctx context.Context) bool {
-	lines, next, changed, ended := l.source.Lines(0)
+	lines, next, changed, ended := l.first, l.next, l.changed, l.ended
 	if n := len(lines) - l.grant.lines; n > 0 {
 		lines = lines[n:]
 	}

@@ -121,7 +121,8 @@ func (p *logPlayer) start(recorded []string) {
 		p.t.Fatal(err)
 	}
 	launch := json.RawMessage(`{"imageUuid":"docker:registry.example/app:v1"}`)
-	if _, err := s.CreateService(ranchersim.ServiceSpec{StackID: stack, Name: "app", Scale: len(recorded), LaunchConfig: launch, Start: true}); err != nil {
+	service, err := s.CreateService(ranchersim.ServiceSpec{StackID: stack, Name: "app", Scale: len(recorded), LaunchConfig: launch, Start: true})
+	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.await("the containers run", func() bool {
@@ -133,6 +134,10 @@ func (p *logPlayer) start(recorded []string) {
 			}
 		}
 		return n == len(recorded)
+	})
+	// Only an active service starts a container again that was stopped, as the recorded one was.
+	p.await("the service is active", func() bool {
+		return p.request(http.MethodGet, "/services/"+service, "")["state"] == "active"
 	})
 }
 
