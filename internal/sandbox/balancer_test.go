@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -90,6 +91,9 @@ func (g *gate) statsBody(suffix string) string {
 	}
 	req.SetBasicAuth("admin", "secret")
 	resp, err := g.client.Do(req)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		resp, err = g.client.Do(req) // The process that a reload replaced had taken the connection, and ended.
+	}
 	if err != nil {
 		g.t.Fatalf("asking for the statistics: %v", err)
 	}
