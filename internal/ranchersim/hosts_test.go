@@ -38,6 +38,7 @@ func TestGlobalServiceWithHostsThatComeAndGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.awaitContainers(path, "1i1:running 1i3:running")
+		time.Sleep(5 * time.Second) // The host goes after its containers.
 		if h := c.get("/hosts/" + second); h["state"] != stateRemoved || h["removed"] == nil {
 			t.Errorf("the removed host shows %v", h["state"])
 		}

@@ -120,6 +120,7 @@ var matrix = []trial{
 	}},
 	{name: "found canceled", args: args("--service never"), prepare: func(w *twin) {
 		upgrading(w)
+		w.awaitRunning("never", goodImage) // Canceled before or after that, what is left differs.
 		w.act("never", "cancelupgrade", "")
 		w.awaitState("never", "canceled-upgrade")
 	}},

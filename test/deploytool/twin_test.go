@@ -149,15 +149,30 @@ func (w *twin) upgradeTo(name, image string) {
 // awaitState waits for a service.
 func (w *twin) awaitState(name, state string) {
 	w.t.Helper()
+	w.await(fmt.Sprintf("%s is %s", name, state), func() bool {
+		_, svc := w.call(http.MethodGet, w.path(name), "")
+		return svc["state"] == state
+	})
+}
+
+// awaitRunning waits for a container of a service that runs an image.
+func (w *twin) awaitRunning(name, image string) {
+	w.t.Helper()
+	w.await(fmt.Sprintf("a container of %s runs %s", name, image), func() bool {
+		_, containers := w.call(http.MethodGet, w.path(name)+"/instances", "")
+		return slices.ContainsFunc(records(containers), func(c map[string]any) bool {
+			return c["state"] == "running" && c["imageUuid"] == "docker:"+image
+		})
+	})
+}
+
+func (w *twin) await(what string, is func() bool) {
+	w.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
-		_, svc := w.call(http.MethodGet, w.path(name), "")
-		if svc["state"] == state {
-			return
-		}
+	for deadline := time.Now().Add(time.Minute); !is(); <-tick.C {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("%s is %v, want it %s", name, svc["state"], state)
+			w.t.Fatalf("it never came that %s", what)
 		}
 	}
 }
