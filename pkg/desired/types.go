@@ -228,7 +228,8 @@ type Target struct {
 	Pause bool `json:"pause,omitempty"`
 	// Abort is the id of a rollout to take back; it acts on that one only.
 	Abort string `json:"abort,omitempty" is:"label"`
-	// Retry is a quarantined digest to try once more.
+	// Retry is a quarantined digest to try once more; when it is taken back again, only
+	// `drover retry` asks anew.
 	Retry string `json:"retry,omitempty" is:"digest"`
 	// Rollout is how the service is upgraded.
 	Rollout Rollout `json:"rollout,omitzero"`

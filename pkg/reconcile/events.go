@@ -126,9 +126,7 @@ func (h History) apply(e Event) History {
 	case EventFinished:
 		return h.finished(e)
 	case EventRolledBack:
-		h = h.closed(e, RolledBack)
-		h.Rollbacks = append(recent(h.Rollbacks, e.At), e.At)
-		h.NotBefore = e.Until
+		return h.rolledBack(e)
 	case EventTakenOver:
 		h = h.closed(e, TakenOver)
 	case EventQuarantined:
@@ -223,6 +221,24 @@ func (h History) started(e Event) History {
 	return h
 }
 
+// rolledBack closes a rollout that was taken back. What was asked to be tried once was
+// tried, also when no more than the pin before it was: from here on it waits for the
+// back-off and counts like any other, or it would go on for ever.
+func (h History) rolledBack(e Event) History {
+	if r := h.Rollout; r != nil && (e.Rollout == "" || r.ID == e.Rollout) {
+		if r.Kind == Pin {
+			h.Released = nil
+		}
+		if retry := r.Policy.Retry; retry != "" && (r.Kind == Pin || r.To.names(retry)) {
+			h.Retried = retry
+		}
+	}
+	h = h.closed(e, RolledBack)
+	h.Rollbacks = append(recent(h.Rollbacks, e.At), e.At)
+	h.NotBefore = e.Until
+	return h
+}
+
 // closed moves the open rollout to Last.
 func (h History) closed(e Event, outcome Outcome) History {
 	if h.Rollout == nil || (e.Rollout != "" && h.Rollout.ID != e.Rollout) {
@@ -314,6 +330,11 @@ func (h History) quarantined(e Event) History {
 		delete(q, oldest(q))
 	}
 	h.Quarantine = q
+	for _, r := range []*Rollout{h.Rollout, h.Last} { // Of probation it is the last one.
+		if r != nil && slices.Contains(e.Digests, r.Policy.Retry) {
+			h.Retried = r.Policy.Retry
+		}
+	}
 	// Whoever asked for the digest did not know of this yet.
 	h.Released = slices.DeleteFunc(slices.Clone(h.Released), func(d string) bool { return slices.Contains(e.Digests, d) })
 	return h

@@ -30,8 +30,12 @@ type History struct {
 	Past          []string            `json:"past,omitempty"`
 	PastSidekicks map[string][]string `json:"pastSidekicks,omitempty"`
 	// Released are digests a person asked for by name; they pass quarantine, the
-	// regression guard and the back-off once. A later condemnation ends it.
+	// regression guard and the back-off once. A later condemnation ends it, and so does
+	// the rollback of the pin before it.
 	Released []string `json:"released,omitempty"`
+	// Retried is the digest that targets.yaml asked to retry when what it began was taken
+	// back: it was tried once more.
+	Retried string `json:"retried,omitempty"`
 	// DespiteBaseline are those of them that may start although what runs now fails
 	// more than is allowed: fixes.
 	DespiteBaseline []string `json:"despiteBaseline,omitempty"`

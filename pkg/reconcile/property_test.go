@@ -29,7 +29,7 @@ var moves = []string{
 	"push-side 2", "push-side 3", "push-side 1", "person upgrades-side 8", "person changes-side 8", "person changes-side 2", "person changes-env", "person drives 9",
 	"rebuild 0 b", "rebuild 7 f", "rebuild-side 4 2", "person retries 7", "person retries 4", "file same-layers=hold", "file same-layers=allow",
 	"person retries 1", "person retries 2", "file sidekick=no", "file sidekick=yes", "set repull=yes", "set repull=no", "person scales 5", "person scales 2",
-	"file bake=0s", "file batch=3", "file deadline=10s", "file limit=100%", "file on-deadline=hold",
+	"file bake=0s", "file batch=3", "file deadline=10s", "file limit=100%", "file on-deadline=hold", "file retry=c", "file retry=d", "file retry=",
 	"sleep 20s", "sleep 10m", "run 2s", "run 6s", "run 10s", "run 30s", "run 1m",
 }
 
@@ -221,13 +221,13 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 	if letter == "" {
 		w.fail("I8: upgrades to the bare tag %s", d.Plan.Image)
 	}
-	isReleased := slices.Contains(h.Released, digest(letter))
+	isReleased := isAsked(in, digest(letter))
 	_, isCondemned := h.Quarantine[digest(letter)]
 	w.checkSidekick(in, h, d)
-	isAsked := false // For the primary's digest or the sidekick's.
+	isAnyAsked := false // The primary's digest or the sidekick's.
 	for _, d := range (&Rollout{To: w.to(d), From: *h.Baseline}).brought() {
-		isAsked = isAsked || slices.Contains(h.Released, d)
-		if w.failed[d] && !slices.Contains(h.Released, d) {
+		isAnyAsked = isAnyAsked || isAsked(in, d)
+		if w.failed[d] && !isAsked(in, d) {
 			w.fail("I3: starts %s, which failed before", short(d))
 		}
 	}
@@ -250,9 +250,19 @@ func (w *walk) checkUpgrade(in Input, h History, d Decision) {
 		w.fail("I12: starts without a way back")
 	case d.Plan.Kind == Deploy && w.isSidekickGone(h):
 		w.fail("I12: starts without a way back of the sidekick")
-	case d.Plan.Kind == Deploy && h.RollbacksSince(w.now.Add(-rollbackWindow)) >= in.Target.Rollout.RollbacksPerDay && !isReleased && !isAsked:
+	case d.Plan.Kind == Deploy && h.RollbacksSince(w.now.Add(-rollbackWindow)) >= in.Target.Rollout.RollbacksPerDay && !isReleased && !isAnyAsked:
 		w.fail("I7: starts after %d rollbacks in a day", len(h.Rollbacks))
 	}
+	// Whatever was asked for: each move is a reason for one more at the most.
+	if n := h.RollbacksSince(w.now.Add(-rollbackWindow)); n > in.Target.Rollout.RollbacksPerDay+len(w.said) {
+		w.fail("I7: starts after %d rollbacks in a day, of %d moves", n, len(w.said))
+	}
+}
+
+// isAsked says that a person asked for a digest, or the file does and it was not tried
+// since.
+func isAsked(in Input, digest string) bool {
+	return slices.Contains(in.History.Released, digest) || in.Target.Retry == digest && in.History.Retried != digest
 }
 
 // noteFailed keeps what failed, apart from the quarantine.
@@ -307,7 +317,7 @@ func (w *walk) checkSidekick(in Input, h History, d Decision) {
 		w.fail("I8: pins the sidekick to %s, and %s runs", short(digest(letter)), short(h.Baseline.Sidekicks["logger"].Digest))
 	case d.Plan.Kind == Deploy && digest(letter) != in.Observed.Sidekicks["logger"].Digest:
 		w.fail("I8: deploys the sidekick %s, the tag names %s", short(digest(letter)), short(in.Observed.Sidekicks["logger"].Digest))
-	case d.Plan.Kind == Deploy && isCondemned && !slices.Contains(h.Released, digest(letter)):
+	case d.Plan.Kind == Deploy && isCondemned && !isAsked(in, digest(letter)):
 		w.fail("I3: starts the sidekick %s, which is quarantined", short(digest(letter)))
 	}
 }

@@ -85,14 +85,22 @@ func (l *look) isLastAttempt(to Baseline) bool {
 
 // isReleased says that a person asked for this part's digest by name.
 func (l *look) isReleased(p Part) bool {
-	return slices.ContainsFunc(l.in.History.Released, p.names) || p.names(l.in.Target.Retry)
+	return slices.ContainsFunc(l.in.History.Released, p.names) || p.names(l.retry())
+}
+
+// retry is the digest that the file asks to try once more; empty once it was.
+func (l *look) retry() string {
+	if l.in.Target.Retry == l.in.History.Retried {
+		return ""
+	}
+	return l.in.Target.Retry
 }
 
 // isAnyReleased says that a person asked for a digest that a start would change to.
 func (l *look) isAnyReleased(to Baseline) bool {
 	changes := to.Changes(*l.in.History.Baseline)
 	return slices.ContainsFunc(changes, func(d string) bool {
-		return d == l.in.Target.Retry || slices.Contains(l.in.History.Released, d)
+		return d == l.retry() || slices.Contains(l.in.History.Released, d)
 	})
 }
 

@@ -20,7 +20,7 @@ func (l *look) sameLayers(to, from Part) string {
 	}
 	found := ""
 	for d, q := range l.in.History.Quarantine {
-		if !q.Layers.AreThoseOf(to.Layers) || d == to.Digest || d == l.in.Target.Retry {
+		if !q.Layers.AreThoseOf(to.Layers) || d == to.Digest || d == l.retry() {
 			continue
 		}
 		if other := l.in.History.Quarantine[found]; found == "" || q.At.After(other.At) || q.At.Equal(other.At) && d < found {

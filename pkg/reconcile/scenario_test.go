@@ -175,6 +175,12 @@ func (p *paper) command(words []string, tell func(Decision)) error {
 // edit is a change of targets.yaml.
 func (p *paper) edit(what string) {
 	r, g := &p.target.Rollout, &p.target.Gates
+	if letter, isRetry := strings.CutPrefix(what, "retry="); isRetry {
+		p.target.Retry = ""
+		if letter != "" {
+			p.target.Retry = digest(letter)
+		}
+	}
 	switch what {
 	case "bake=0s":
 		r.Bake = desired.Seconds(0)
