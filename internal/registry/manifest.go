@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/sha256"
+
 	// Digests may be of this kind.
 	_ "crypto/sha512"
 	"encoding/json"
