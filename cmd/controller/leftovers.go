@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// gcPercent makes the collector run three times as often as Go's default: a daemon
+	// gcPercent makes the collector run six times as often as Go's default: a daemon
 	// lives for months and allocates little, so memory is dearer than the time.
 	gcPercent = 15
 	// giveBackEvery is how often the daemon looks for memory that a burst of work left:

@@ -107,10 +107,12 @@ func makePlans(ctx context.Context, o *options, log logr.Logger, errOut io.Write
 	defer cancel()
 	informing.Go(func() { _ = clients.Informer.Run(ctx) }) // Its failures show in what is seen.
 	fill(ctx, clients)
-	p := planner{config: config, histories: histories, parts: controller.Parts{
-		Observer: clients.Observer(), Rancher: clients.Rancher, Self: self, Log: log, Now: time.Now,
-	}}
-	return p.planAll(ctx), nil
+	parts := controller.Parts{Observer: clients.Observer(), Rancher: clients.Rancher, Self: self, Log: log, Now: time.Now}
+	p := planner{
+		asWritten: controller.NewCore(parts, config, histories),
+		settled:   controller.NewCore(parts, settled(config), histories),
+	}
+	return p.planAll(ctx, config.Targets), nil
 }
 
 // fill fills the caches of registry and Rancher. What cannot be read becomes a

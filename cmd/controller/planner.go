@@ -20,26 +20,26 @@ const (
 
 // planner decides about targets and does nothing.
 type planner struct {
-	config    *desired.Config
-	histories map[string]reconcile.History
-	parts     controller.Parts
+	// asWritten goes by the file, settled by the file without the time that digests
+	// settle in.
+	asWritten, settled *controller.Core
 }
 
 // planning is one target while it is planned.
 type planning struct {
 	planned
-	// config is the file, or the file without the time that digests settle in.
-	config *desired.Config
+	// core is the one of the planner's that decides.
+	core *controller.Core
 	// memory is what the gates have seen so far.
 	memory reconcile.Memory
 }
 
 // planAll plans every target. Those whose gates have seen nothing yet are looked at
 // again, all of them after one pause.
-func (p planner) planAll(ctx context.Context) []planned {
-	all := make([]planning, len(p.config.Targets))
+func (p planner) planAll(ctx context.Context, targets []desired.Target) []planned {
+	all := make([]planning, len(targets))
 	for i := range all {
-		all[i] = planning{planned: planned{Target: p.config.Targets[i].Key()}, config: p.config}
+		all[i] = planning{planned: planned{Target: targets[i].Key()}, core: p.asWritten}
 		p.plan(ctx, &all[i])
 	}
 	isBlind := func(g planning) bool {
@@ -67,21 +67,20 @@ func (p planner) planAll(ctx context.Context) []planned {
 // is with a digest that has to settle.
 func (p planner) plan(ctx context.Context, g *planning) {
 	for range 3 {
-		core := controller.NewCore(p.parts, g.config, p.histories)
-		seen, d, err := core.Look(ctx, g.Target, g.memory)
+		seen, d, err := g.core.Look(ctx, g.Target, g.memory)
 		if err != nil {
 			g.Error = err.Error()
 			return
 		}
-		h := p.histories[g.Target]
-		g.take(seen, d, h)
+		g.take(seen, d, g.core.History(g.Target))
 		g.memory = d.Memory
 		switch {
 		case d.Phase == reconcile.Settle:
-			g.Settle, g.config = d.Reason, settled(g.config)
+			g.Settle, g.core = d.Reason, p.settled
 		case d.Code == reconcile.CodeFirstSight && len(d.Events) > 0:
 			g.FirstSight = d.Reason
-			p.histories[g.Target] = h.Apply(d.Events...)
+			p.asWritten.Suppose(g.Target, d.Events...)
+			p.settled.Suppose(g.Target, d.Events...)
 		default:
 			return
 		}

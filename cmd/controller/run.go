@@ -158,7 +158,7 @@ func tokenOf(api *desired.API, log logr.Logger) func() (string, error) {
 	var isTold atomic.Bool
 	return func() (string, error) {
 		token, err := api.Token.Value()
-		if isFailing := err != nil; isTold.Swap(isFailing) != isFailing && isFailing {
+		if wasTold := isTold.Swap(err != nil); err != nil && !wasTold {
 			log.Error(err, "the token of the API cannot be read; requests over TCP are refused")
 		}
 		return token, err

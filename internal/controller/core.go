@@ -92,18 +92,19 @@ func (c *Core) Configure(config *desired.Config) {
 // one among what the first steps throw away, thousands lie scattered over twice the
 // memory that they take.
 func (c *Core) makeStates(config *desired.Config) {
-	var keys []string
+	keys, unknown := make([]string, len(config.Targets)), 0
 	for i := range config.Targets {
-		if key := config.Targets[i].Key(); c.states[key] == nil {
-			keys = append(keys, key)
+		keys[i] = config.Targets[i].Key()
+		if c.states[keys[i]] == nil {
+			unknown++
 		}
 	}
-	states := make([]state, len(keys))
+	fresh := make([]state, unknown)
 	for i, key := range keys {
-		c.states[key] = &states[i]
-	}
-	for i := range config.Targets {
-		c.states[config.Targets[i].Key()].place = int32(i)
+		if c.states[key] == nil {
+			c.states[key], fresh = &fresh[0], fresh[1:]
+		}
+		c.states[key].place = int32(i)
 	}
 }
 
@@ -198,6 +199,9 @@ func (c *Core) Look(ctx context.Context, key string, m reconcile.Memory) (observ
 	in, d, err := c.look(ctx, key, c.History(key), m)
 	return in.Observed, d, err
 }
+
+// Suppose takes facts for written down that are not, for whoever asks what would follow.
+func (c *Core) Suppose(key string, facts ...reconcile.Event) { c.state(key).apply(facts) }
 
 func (c *Core) look(ctx context.Context, key string, h reconcile.History, m reconcile.Memory) (reconcile.Input, reconcile.Decision, error) {
 	current, isListed := c.target(key)
@@ -369,7 +373,7 @@ func (c *Core) prepare(ctx context.Context, key string, seen observe.Snapshot, d
 func (c *Core) reserve(ctx context.Context, key string, d *reconcile.Decision, err *error) bool {
 	c.starting.Lock()
 	defer c.starting.Unlock()
-	t, ok := c.Config().Target(key)
+	t, ok := c.target(key)
 	if ok && d.Plan.Kind != reconcile.Restore && !c.fleet(key, t, observe.Wants{Fresh: true}).HasRoom(t.Gates.LoadBalancer != nil) {
 		d.Action, d.Phase, d.Code = reconcile.NoAction, reconcile.Preflight, reconcile.CodeBudget
 		d.Reason = "another rollout took the last place"

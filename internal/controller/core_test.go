@@ -47,16 +47,24 @@ func TestBudgetIsTakenBySomebody(t *testing.T) {
 	}
 }
 
-// TestReserveLooksAgain: two decisions made at the same time cannot both take the
-// last place.
-func TestReserveLooksAgain(t *testing.T) {
-	w := newWorld()
-	core := adopted(t, w)
+// lateStart decides to start one target and then starts the other, which takes the last
+// place.
+func lateStart(t *testing.T, core *Core) (observe.Snapshot, reconcile.Decision) {
+	t.Helper()
 	seen, late, err := core.Look(t.Context(), "chat/two", reconcile.Memory{})
 	if err != nil || late.Action != reconcile.Upgrade {
 		t.Fatalf("look = %s %s (%v), want an upgrade", late.Phase, late.Reason, err)
 	}
 	step(t, core, "chat/one")
+	return seen, late
+}
+
+// TestReserveLooksAgain: two decisions made at the same time cannot both take the
+// last place.
+func TestReserveLooksAgain(t *testing.T) {
+	w := newWorld()
+	core := adopted(t, w)
+	seen, late := lateStart(t, core)
 	if err := core.commit(t.Context(), "chat/two", seen, &late); err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +79,7 @@ func TestWayBackWaitsForNoPlace(t *testing.T) {
 	for kind, want := range map[reconcile.Kind]bool{reconcile.Restore: true, reconcile.Deploy: false, reconcile.Pin: false} {
 		w := newWorld()
 		core := adopted(t, w)
-		seen, late, err := core.Look(t.Context(), "chat/two", reconcile.Memory{})
-		if err != nil || late.Action != reconcile.Upgrade {
-			t.Fatalf("look = %s %s (%v), want an upgrade", late.Phase, late.Reason, err)
-		}
-		step(t, core, "chat/one")
+		seen, late := lateStart(t, core)
 		late.Plan.Kind = kind
 		if err := core.commit(t.Context(), "chat/two", seen, &late); err != nil {
 			t.Fatal(err)
