@@ -10,13 +10,11 @@ import (
 // pinnedAll is a baseline by the digests of all its images, where they are known:
 // what a way back names must not be what the tags name by now.
 func (l *look) pinnedAll(b Baseline) Baseline {
-	b.Image = l.pinned(b.Part)
+	b.Image = pinned(b.Part, l.in.Observed.Image)
 	b.Sidekicks = maps.Clone(b.Sidekicks)
 	for name, side := range b.Sidekicks {
-		if repository := l.in.Observed.Sidekicks[name].Repository; digestOf(side.Image) == "" && side.Digest != "" && repository != "" {
-			side.Image = repository + "@" + side.Digest
-			b.Sidekicks[name] = side
-		}
+		side.Image = pinned(side, l.in.Observed.Sidekicks[name])
+		b.Sidekicks[name] = side
 	}
 	return b
 }
@@ -31,12 +29,12 @@ func (b Baseline) isPinned() bool {
 	return digestOf(b.Image) != ""
 }
 
-// pinned is an image by its digest, where that is known.
-func (l *look) pinned(p Part) string {
-	if digestOf(p.Image) != "" || p.Digest == "" {
+// pinned is an image by its digest, where that and the repository are known.
+func pinned(p Part, tag observe.Image) string {
+	if digestOf(p.Image) != "" || p.Digest == "" || tag.Repository == "" {
 		return p.Image
 	}
-	return l.in.Observed.Image.Repository + "@" + p.Digest
+	return tag.Repository + "@" + p.Digest
 }
 
 // passedOver says which digest a tag names that was there when something else was
@@ -83,7 +81,7 @@ func (l *look) wanted() (Baseline, bool) {
 	if isNewer {
 		// With a sidekick's new digest the primary comes by its own, also where it ran
 		// under the bare tag.
-		to.Image = l.pinned(to.Part)
+		to.Image = pinned(to.Part, l.in.Observed.Image)
 	}
 	return to, isNewer
 }
